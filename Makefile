@@ -1,0 +1,49 @@
+# Thin: uv, maturin, cargo and pytest do the work. `make demo` and `make test` need nothing but
+# Python 3.11+ and cargo; the rest is installed into .venv (and FFmpeg's libraries by apt).
+SHELL := bash
+BIN := .venv/bin
+JOBS ?= auto
+
+.PHONY: help setup demo test check lint bench wheel embedded fuzz clean
+
+help:            ## what can be made
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  /'
+
+setup:           ## the environment in .venv
+	@tools/setup.sh
+
+demo: setup      ## evaluate the embedded model on the embedded long-video set
+	@$(BIN)/lmms +experiment=longvideo model=qwen3_vl
+
+test: setup      ## every test
+	cargo test --quiet
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
+
+check: setup     ## format, types, layers, clippy
+	$(BIN)/ruff format --check lmms tasks tests benches tools
+	$(BIN)/ruff check lmms tasks tests benches tools
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+
+lint: check      ## the same, and licences and sources of every crate
+	command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
+	cargo deny --log-level error check bans licenses sources
+
+bench: setup     ## every claim of the documentation, as a table
+	$(BIN)/uv pip install --quiet --constraint constraints.txt 'av>=13'
+	$(BIN)/pytest benches -q -s -p no:cacheprovider
+
+wheel: setup     ## a wheel and a source distribution in dist/
+	$(BIN)/maturin build --release --sdist --out dist
+
+embedded: setup  ## make the embedded clips again and train the canary again (CPU minutes)
+	$(BIN)/python tools/embedded/make_data.py
+	$(BIN)/python tools/embedded/train.py
+
+fuzz: setup      ## long fuzzing of the media layer
+	LMMS_FUZZ=long $(BIN)/pytest tests/media -k "hostile or fuzz" -q
+
+clean:           ## everything that can be made again
+	rm -rf .venv target dist lmms/_media*.so
