@@ -1,0 +1,1 @@
+"""Back ends: everything that answers requests, behind one protocol."""
