@@ -1,0 +1,126 @@
+"""Media: resolve references, decode exactly the asked frames, load and encode images, hash.
+
+Everything is loaded when first used: importing this package imports neither NumPy nor the
+extension, so that the rest of `lmms` works on a machine without FFmpeg's libraries.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmms.media.controls import apply_control
+    from lmms.media.errors import (
+        MediaDecodeError,
+        MediaInternalError,
+        MediaNotFoundError,
+        MediaRangeError,
+        MediaTooLargeError,
+        MediaUnreadableError,
+        MediaUnsupportedError,
+    )
+    from lmms.media.hashing import hash_bytes, hash_file
+    from lmms.media.images import (
+        encode_image,
+        image_data_url,
+        image_size,
+        load_image,
+        resize_image,
+    )
+    from lmms.media.prefetch import LoaderStatistics, MediaLoader
+    from lmms.media.resolve import resolve, resolve_media_reference
+    from lmms.media.sampling import fps_indices, frame_indices, uniform_indices
+    from lmms.media.thumbnails import thumbnail_data_url
+    from lmms.media.video import (
+        FrameBatch,
+        MediaDamageWarning,
+        MediaWarning,
+        VideoInfo,
+        decode,
+        frame_times,
+        probe,
+        read_frames,
+        read_video,
+    )
+
+_HOMES = {
+    "errors": (
+        "MediaDecodeError",
+        "MediaInternalError",
+        "MediaNotFoundError",
+        "MediaRangeError",
+        "MediaTooLargeError",
+        "MediaUnreadableError",
+        "MediaUnsupportedError",
+    ),
+    "controls": ("apply_control",),
+    "hashing": ("hash_bytes", "hash_file"),
+    "images": ("encode_image", "image_data_url", "image_size", "load_image", "resize_image"),
+    "prefetch": ("LoaderStatistics", "MediaLoader"),
+    "resolve": ("resolve", "resolve_media_reference"),
+    "sampling": ("fps_indices", "frame_indices", "uniform_indices"),
+    "thumbnails": ("thumbnail_data_url",),
+    "video": (
+        "FrameBatch",
+        "MediaDamageWarning",
+        "MediaWarning",
+        "VideoInfo",
+        "decode",
+        "frame_times",
+        "probe",
+        "read_frames",
+        "read_video",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "FrameBatch",
+    "LoaderStatistics",
+    "MediaDamageWarning",
+    "MediaDecodeError",
+    "MediaInternalError",
+    "MediaLoader",
+    "MediaNotFoundError",
+    "MediaRangeError",
+    "MediaTooLargeError",
+    "MediaUnreadableError",
+    "MediaUnsupportedError",
+    "MediaWarning",
+    "VideoInfo",
+    "apply_control",
+    "decode",
+    "encode_image",
+    "fps_indices",
+    "frame_indices",
+    "frame_times",
+    "hash_bytes",
+    "hash_file",
+    "image_data_url",
+    "image_size",
+    "load_image",
+    "probe",
+    "read_frames",
+    "read_video",
+    "resize_image",
+    "resolve",
+    "resolve_media_reference",
+    "thumbnail_data_url",
+    "uniform_indices",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    # Also replaces the submodule that the import has just bound under the function's name
+    # (`resolve`).
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

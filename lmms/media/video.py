@@ -1,0 +1,381 @@
+"""Videos: what they hold, and exactly the asked frames.
+
+A frame's position is its position in presentation order; its time is counted from the first
+frame's presentation, whatever time stamp the file starts at. Decoded pixels are byte for byte
+what `ffmpeg -pix_fmt rgb24` gives, rotation metadata applied.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from lmms.media.errors import MediaRangeError, native
+from lmms.media.sampling import fps_indices, frame_indices, uniform_indices
+from lmms.types import FramePolicy
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PathLike = str | os.PathLike[str]
+#: (number of frames, height, width) of the chosen frames to their final (height, width).
+SizeRule = Callable[[int, int, int], tuple[int, int]]
+
+#: Bytes of frames that one call may return unless told otherwise: 600 frames of 1080p.
+DEFAULT_MAX_BYTES = 4 * 2**30
+
+#: Names that LMMs-Eval users pass as `backend`; the frames are the same whichever is named.
+_BACKENDS = ("native", "pyav", "torchcodec", "decord")
+
+
+class MediaDamageWarning(UserWarning):
+    """A video is damaged, though the asked frames could be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaWarning:
+    """What was wrong with a video although frames could be read."""
+
+    code: str
+    """Stable name: truncated, corrupt_packets, decode_errors, missing_frames, no_timestamps,
+    size_changed, odd_rotation, time_past_end."""
+    message: str
+    """One sentence with the figures."""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInfo:
+    """Facts about the best video stream of a file (FFmpeg's choice)."""
+
+    path: str
+    width: int
+    """Pixels, after rotation."""
+    height: int
+    """Pixels, after rotation."""
+    stored_width: int
+    """Pixels, before rotation."""
+    stored_height: int
+    """Pixels, before rotation."""
+    num_frames: int
+    """Exact count of frames that are shown, not the container's declaration."""
+    duration_seconds: float
+    """From the first frame's presentation to the end of the last frame's."""
+    frame_rate: Fraction
+    """Average frames per second, exact; 0 if it cannot be told (a single frame)."""
+    codec: str
+    """FFmpeg's name, e.g. `h264`."""
+    container: str
+    """FFmpeg's name of the format, e.g. `mov,mp4,m4a,3gp,3g2,mj2`."""
+    pixel_format: str
+    """FFmpeg's name, e.g. `yuv420p`."""
+    rotation: int
+    """Clockwise degrees of the rotation metadata, already applied to width and height."""
+    is_vfr: bool
+    """Whether frames are shown for different lengths of time (beyond time stamp rounding)."""
+    key_frames: int
+    """Frames that decoding can start at."""
+    warnings: tuple[MediaWarning, ...] = ()
+
+    @property
+    def average_fps(self) -> float:
+        """Average frames per second."""
+        return float(self.frame_rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameBatch:
+    """Chosen frames of one video."""
+
+    frames: NDArray[np.uint8]
+    """Shape (n, height, width, 3), RGB."""
+    indices: tuple[int, ...]
+    """Positions in presentation order, one for each frame."""
+    times: tuple[float, ...]
+    """Seconds from the first frame of the video, one for each frame."""
+    info: VideoInfo
+    """The video they come from."""
+    warnings: tuple[MediaWarning, ...] = ()
+    """What was wrong although every frame was filled."""
+
+    @property
+    def total_frames(self) -> int:
+        """Frames of the whole video."""
+        return self.info.num_frames
+
+    @property
+    def width(self) -> int:
+        """Source width after rotation, in pixels."""
+        return self.info.width
+
+    @property
+    def height(self) -> int:
+        """Source height after rotation, in pixels."""
+        return self.info.height
+
+    @property
+    def duration_seconds(self) -> float:
+        """Duration of the whole video."""
+        return self.info.duration_seconds
+
+    def __repr__(self) -> str:
+        return (
+            f"FrameBatch({tuple(self.frames.shape)} of {self.total_frames} frames, "
+            f"indices={self.indices}, warnings={len(self.warnings)})"
+        )
+
+
+def probe(path: PathLike) -> VideoInfo:
+    """Indexes a video without decoding it (damaged files are decoded once) and describes it.
+
+    The index is remembered for as long as the file does not change.
+
+    Raises:
+        MediaNotFoundError: The file does not exist.
+        MediaUnreadableError: It is a folder or cannot be opened.
+        MediaDecodeError: It is empty, no video, or nothing of it can be decoded.
+        MediaTooLargeError: It has more than 20 million frames.
+    """
+    with native() as media:
+        return _info(path, media.probe(path))
+
+
+def _info(path: PathLike, facts: Any) -> VideoInfo:
+    return VideoInfo(
+        path=os.fspath(path),
+        width=facts.width,
+        height=facts.height,
+        stored_width=facts.stored_width,
+        stored_height=facts.stored_height,
+        num_frames=facts.num_frames,
+        duration_seconds=facts.duration_seconds,
+        frame_rate=Fraction(*facts.average_rate),
+        codec=facts.codec,
+        container=facts.container,
+        pixel_format=facts.pixel_format,
+        rotation=facts.rotation,
+        is_vfr=facts.is_vfr,
+        key_frames=facts.key_frames,
+        warnings=_warnings(facts.warnings),
+    )
+
+
+def _warnings(pairs: Sequence[tuple[str, str]]) -> tuple[MediaWarning, ...]:
+    return tuple(MediaWarning(code, message) for code, message in pairs)
+
+
+def frame_times(path: PathLike) -> NDArray[np.float64]:
+    """Returns the presentation time of every frame.
+
+    Returns:
+        float64, shape (num_frames,): seconds from the first frame's presentation, ascending,
+        the first one 0; exact for variable frame rates.
+
+    Raises:
+        MediaError: As `probe`.
+    """
+    with native() as media:
+        times: NDArray[np.float64] = media.frame_times(path)
+    return times
+
+
+def read_frames(
+    path: PathLike,
+    indices: Sequence[int],
+    *,
+    size: tuple[int, int] | None = None,
+    rotate: bool = True,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> NDArray[np.uint8]:
+    """Decodes exactly the asked frames.
+
+    For frames that damage makes undecodable the nearest earlier one stands in. Anything wrong
+    with the file is told by a Python `MediaDamageWarning`; `decode` returns the same as data.
+
+    Args:
+        path: A video file.
+        indices: Positions in presentation order, in any order, repeats allowed.
+        size: (height, width) to resize to, bicubic with antialiasing; None keeps the video's.
+        rotate: Applies rotation metadata.
+        max_bytes: Refuses to return more than this.
+
+    Returns:
+        uint8, shape (len(indices), height, width, 3), RGB.
+
+    Raises:
+        MediaRangeError: An index that the video does not have.
+        MediaTooLargeError: More bytes than `max_bytes`.
+        MediaError: As `probe`.
+    """
+    frames, damage = _read(path, indices, size=size, rotate=rotate, max_bytes=max_bytes)
+    for warning in damage:
+        warnings.warn(f"{os.fspath(path)}: {warning}", MediaDamageWarning, stacklevel=2)
+    return frames
+
+
+def _read(
+    path: PathLike,
+    indices: Sequence[int],
+    *,
+    size: tuple[int, int] | None,
+    rotate: bool,
+    max_bytes: int,
+) -> tuple[NDArray[np.uint8], tuple[MediaWarning, ...]]:
+    wanted = [int(i) for i in indices]
+    if any(i < 0 for i in wanted):
+        raise MediaRangeError(
+            f"{os.fspath(path)}: frame {min(wanted)} was asked for", allowed="0 and above"
+        )
+    if size is not None and min(size) < 1:
+        raise ValueError(f"size is (height, width) in pixels, got {size}")
+    with native() as media:
+        frames, damage = media.read_frames(path, wanted, size, rotate, max_bytes)
+    return frames, _warnings(damage)
+
+
+def decode(
+    path: PathLike,
+    policy: FramePolicy,
+    *,
+    size: SizeRule | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> FrameBatch:
+    """Chooses frames by a policy and decodes them at their final size.
+
+    Args:
+        path: A video file.
+        policy: Which frames. Its `control` is not applied here; see `lmms.media.controls`.
+        size: Gives the final (height, width) from (number of frames, height, width); usually a
+            model's own sizing rule. Without it, frames keep their size unless the policy bounds
+            their pixels.
+        max_bytes: Refuses to return more than this.
+
+    Raises:
+        MediaRangeError: An explicit index or time that the video does not have.
+        MediaTooLargeError: More bytes than `max_bytes`.
+        MediaError: As `probe`.
+    """
+    info = probe(path)
+    times = frame_times(path)
+    listed = times.tolist() if policy.times is not None else ()
+    indices = frame_indices(policy, total=info.num_frames, rate=info.frame_rate, times=listed)
+    height, width = info.height, info.width
+    if not policy.rotate:
+        height, width = info.stored_height, info.stored_width
+    if size is not None:
+        target = size(len(indices), height, width)
+    else:
+        target = bounded_size(height, width, policy.min_pixels, policy.max_pixels)
+    frames, damage = _read(
+        path,
+        indices,
+        size=None if target == (height, width) else target,
+        rotate=policy.rotate,
+        max_bytes=max_bytes,
+    )
+    return FrameBatch(
+        frames=frames,
+        indices=indices,
+        times=tuple(float(times[i]) for i in indices),
+        info=info,
+        warnings=damage + _past_end(policy, info),
+    )
+
+
+def _past_end(policy: FramePolicy, info: VideoInfo) -> tuple[MediaWarning, ...]:
+    if policy.indices is not None or policy.times is None:
+        return ()
+    late = [time for time in policy.times if time > info.duration_seconds]
+    if not late:
+        return ()
+    message = (
+        f"{len(late)} of {len(policy.times)} wanted times lie after the end "
+        f"({max(late):g} s of {info.duration_seconds:g} s); the last frame is shown for them"
+    )
+    return (MediaWarning("time_past_end", message),)
+
+
+def bounded_size(
+    height: int, width: int, min_pixels: int | None, max_pixels: int | None
+) -> tuple[int, int]:
+    """Returns (height, width) scaled so that the pixels lie within bounds, shape kept.
+
+    Raises:
+        ValueError: The bounds contradict each other.
+    """
+    if min_pixels is not None and max_pixels is not None and min_pixels > max_pixels:
+        raise ValueError(f"min_pixels={min_pixels} is above max_pixels={max_pixels}")
+    pixels = height * width
+    if max_pixels is not None and pixels > max_pixels:
+        scale = (max_pixels / pixels) ** 0.5
+        return max(1, int(height * scale)), max(1, int(width * scale))
+    if min_pixels is not None and pixels < min_pixels:
+        scale = (min_pixels / pixels) ** 0.5
+        return math.ceil(height * scale), math.ceil(width * scale)
+    return height, width
+
+
+def read_video(
+    path: PathLike | Sequence[PathLike],
+    *,
+    num_frm: int = 8,
+    fps: float | None = None,
+    format: str = "rgb24",
+    force_include_last_frame: bool = False,
+    backend: str | None = None,
+) -> NDArray[np.uint8]:
+    """Reads frames by the rule and with the signature of LMMs-Eval's `read_video`.
+
+    The rule is the same for every container: `linspace(0, total - 1, k)` truncated, with
+    `k = max(1, min(total, num_frm))`, where `fps` first lowers `num_frm` to
+    `int(total / rate * fps)`. What LMMs-Eval answers with the whole video (webm and mkv, an `fps`
+    that asks for less than one frame) follows the rule here; what it answers with fewer frames
+    or with the whole video because something went wrong is an error here.
+
+    Args:
+        path: A video file; of a list or tuple the first is read.
+        num_frm: Frames wanted, at least 1; a shorter video gives all its frames.
+        fps: Frames per second wanted.
+        format: `rgb24` or `bgr24`.
+        force_include_last_frame: Takes the last frame where the rule would leave it out (k = 1).
+        backend: Accepted for compatibility (`pyav`, `torchcodec`, `decord`); no effect.
+
+    Returns:
+        uint8, shape (k, height, width, 3).
+
+    Raises:
+        ValueError: An argument out of its range.
+        MediaError: As `probe` and `read_frames`.
+    """
+    if isinstance(path, list | tuple):
+        path = path[0]
+    if backend is not None and backend not in _BACKENDS:
+        raise ValueError(f"unknown backend {backend!r}; allowed: {', '.join(_BACKENDS)}")
+    if format not in ("rgb24", "bgr24"):
+        raise ValueError(f"unknown format {format!r}; allowed: rgb24, bgr24")
+    if num_frm < 1:
+        raise ValueError(f"num_frm must be at least 1, got {num_frm}")
+    name: PathLike = path  # type: ignore[assignment]
+    info = probe(name)
+    if fps is None:
+        indices = uniform_indices(
+            info.num_frames, num_frm, force_include_last_frame=force_include_last_frame
+        )
+    else:
+        indices = fps_indices(
+            info.num_frames,
+            info.frame_rate,
+            fps,
+            max_frames=num_frm,
+            force_include_last_frame=force_include_last_frame,
+        )
+    frames = read_frames(name, indices)
+    return frames[..., ::-1].copy() if format == "bgr24" else frames

@@ -1,0 +1,51 @@
+//! The Python extension `lmms._media`: converts arguments, releases the GIL, maps errors. All
+//! decisions are in `media-core`.
+// PyO3 takes arguments by value.
+#![allow(clippy::needless_pass_by_value)]
+
+mod errors;
+mod images;
+mod signals;
+mod video;
+
+use pyo3::prelude::*;
+
+/// The version of libavcodec that this process decodes with.
+#[pyfunction]
+fn ffmpeg_version() -> String {
+    media_core::ffmpeg::version()
+}
+
+/// How many threads may decode at the same time in this process.
+#[pyfunction]
+fn thread_budget() -> usize {
+    media_core::threads::budget()
+}
+
+/// Sets the number of decoding threads of this process; 0 means one per core.
+#[pyfunction]
+#[pyo3(signature = (threads))]
+fn set_thread_budget(threads: usize) {
+    media_core::threads::set_budget(threads);
+}
+
+#[pymodule]
+fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::register(module)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<video::Probe>()?;
+    module.add_function(wrap_pyfunction!(ffmpeg_version, module)?)?;
+    module.add_function(wrap_pyfunction!(thread_budget, module)?)?;
+    module.add_function(wrap_pyfunction!(set_thread_budget, module)?)?;
+    module.add_function(wrap_pyfunction!(video::probe, module)?)?;
+    module.add_function(wrap_pyfunction!(video::frame_times, module)?)?;
+    module.add_function(wrap_pyfunction!(video::read_frames, module)?)?;
+    module.add_function(wrap_pyfunction!(images::load_image, module)?)?;
+    module.add_function(wrap_pyfunction!(images::load_image_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(images::image_size, module)?)?;
+    module.add_function(wrap_pyfunction!(images::image_size_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(images::resize, module)?)?;
+    module.add_function(wrap_pyfunction!(images::encode_image, module)?)?;
+    module.add_function(wrap_pyfunction!(images::image_data_url, module)?)?;
+    Ok(())
+}

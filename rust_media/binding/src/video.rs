@@ -1,0 +1,108 @@
+//! Videos: facts, times, frames.
+
+use std::path::PathBuf;
+
+use media_core::index::{self, VideoIndex};
+use media_core::video::{decode_into, FrameOptions};
+use media_core::{MediaError, MediaWarning};
+use numpy::{PyArray1, PyArray4, PyArrayMethods};
+use pyo3::prelude::*;
+
+use crate::errors::to_python;
+use crate::signals::without_gil;
+
+type Warnings = Vec<(String, String)>;
+
+fn plain(warnings: &[MediaWarning]) -> Warnings {
+    warnings.iter().map(|w| (w.code.name().to_owned(), w.message.clone())).collect()
+}
+
+/// Facts about the best video stream of a file; sizes are after rotation.
+#[pyclass(frozen, get_all, module = "lmms._media")]
+pub struct Probe {
+    width: u32,
+    height: u32,
+    stored_width: u32,
+    stored_height: u32,
+    num_frames: usize,
+    duration_seconds: f64,
+    average_rate: (i64, i64),
+    codec: String,
+    container: String,
+    pixel_format: String,
+    rotation: u32,
+    is_vfr: bool,
+    key_frames: usize,
+    warnings: Warnings,
+}
+
+impl Probe {
+    fn of(index: &VideoIndex) -> Self {
+        let (width, height) = index.shown_size(true);
+        let facts = &index.facts;
+        Self {
+            width,
+            height,
+            stored_width: facts.width,
+            stored_height: facts.height,
+            num_frames: index.len(),
+            duration_seconds: index.duration_seconds(),
+            average_rate: index.average_rate(),
+            codec: facts.codec.clone(),
+            container: facts.format.clone(),
+            pixel_format: facts.pixel_format.clone(),
+            rotation: facts.rotation,
+            is_vfr: index.is_variable_rate(),
+            key_frames: index.key_frames(),
+            warnings: plain(&index.warnings),
+        }
+    }
+}
+
+/// Indexes a video file and returns what is known about it.
+#[pyfunction]
+#[pyo3(signature = (path))]
+pub fn probe(py: Python<'_>, path: PathBuf) -> PyResult<Probe> {
+    without_gil(py, &path, |interrupt| Ok(Probe::of(&*index::open(&path, interrupt)?)))
+}
+
+/// Seconds of every frame after the first one's presentation, in presentation order.
+#[pyfunction]
+#[pyo3(signature = (path))]
+pub fn frame_times(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyArray1<f64>>> {
+    let times = without_gil(py, &path, |interrupt| Ok(index::open(&path, interrupt)?.times()))?;
+    Ok(PyArray1::from_vec(py, times))
+}
+
+/// Decodes frames by position in presentation order; returns (n, height, width, 3) uint8 and the
+/// warnings as (code, message).
+#[pyfunction]
+#[pyo3(signature = (path, indices, size, rotate, max_bytes))]
+pub fn read_frames(
+    py: Python<'_>,
+    path: PathBuf,
+    indices: Vec<usize>,
+    size: Option<(u32, u32)>,
+    rotate: bool,
+    max_bytes: usize,
+) -> PyResult<(Bound<'_, PyArray4<u8>>, Warnings)> {
+    let index = without_gil(py, &path, |interrupt| index::open(&path, interrupt))?;
+    let options = FrameOptions { size, rotate };
+    let (width, height) = options.output_size(&index);
+    let bytes = options.frame_bytes(&index).saturating_mul(indices.len());
+    if bytes > max_bytes {
+        let reason = format!(
+            "{} frames of {width}x{height} take {bytes} bytes; the limit is {max_bytes}",
+            indices.len()
+        );
+        return Err(to_python(py, &MediaError::TooLarge { path, reason }));
+    }
+    let shape = [indices.len(), height as usize, width as usize, 3];
+    let frames = PyArray4::<u8>::zeros(py, shape, false);
+    let mut writable = frames.readwrite();
+    let out = writable.as_slice_mut()?;
+    let warnings =
+        without_gil(py, &path, |interrupt| decode_into(&index, &indices, options, out, interrupt))?;
+    drop(writable);
+    Ok((frames, plain(&warnings)))
+}

@@ -1,0 +1,143 @@
+//! Whether a file is shorter than its container says: a cheap check of the outermost sizes that
+//! FFmpeg makes for some formats and passes over in others.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+const TS_PACKET: u64 = 188;
+/// A file has few top-level boxes; a damaged one may look as if it had millions.
+const MAX_BOXES: usize = 100_000;
+
+/// Says how many bytes are missing at the end, or None if the file looks complete or is of a
+/// format that declares no size.
+#[must_use]
+pub fn missing_bytes(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    let mut head = [0_u8; 64];
+    let read = read_up_to(&mut file, &mut head)?;
+    let head = &head[..read];
+    let declared = if head.get(4..8) == Some(b"ftyp") {
+        end_of_boxes(&mut file, length)?
+    } else if head.starts_with(b"RIFF") {
+        8 + u64::from(u32::from_le_bytes(head.get(4..8)?.try_into().ok()?))
+    } else if head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) {
+        end_of_segment(head)?
+    } else if head.first() == Some(&0x47) && length > TS_PACKET && length % TS_PACKET != 0 {
+        length.next_multiple_of(TS_PACKET)
+    } else {
+        return None;
+    };
+    (declared > length)
+        .then(|| format!("the file has {length} bytes, its container announces {declared}"))
+}
+
+fn read_up_to(file: &mut File, buffer: &mut [u8]) -> Option<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]).ok()? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Some(filled)
+}
+
+/// Where the last top-level box of an ISO file ends (ISO/IEC 14496-12, 4.2).
+fn end_of_boxes(file: &mut File, length: u64) -> Option<u64> {
+    let mut position = 0_u64;
+    for _ in 0..MAX_BOXES {
+        if position + 8 > length {
+            break;
+        }
+        file.seek(SeekFrom::Start(position)).ok()?;
+        let mut header = [0_u8; 16];
+        let read = read_up_to(file, &mut header)?;
+        let short = u64::from(u32::from_be_bytes(header[..4].try_into().ok()?));
+        let size = match short {
+            // Up to the end of the file, whatever that is.
+            0 => return None,
+            1 if read == 16 => u64::from_be_bytes(header[8..].try_into().ok()?),
+            size => size,
+        };
+        if size < 8 {
+            return None;
+        }
+        position = position.checked_add(size)?;
+    }
+    Some(position)
+}
+
+/// Where the segment of a Matroska file ends (RFC 8794); None if its size is unknown (live).
+fn end_of_segment(head: &[u8]) -> Option<u64> {
+    const SEGMENT: [u8; 4] = [0x18, 0x53, 0x80, 0x67];
+    let (header_size, after) = variable_int(head, 4)?;
+    let segment = after.checked_add(usize::try_from(header_size).ok()?)?;
+    if head.get(segment..segment + 4)? != SEGMENT {
+        return None;
+    }
+    let (size, start) = variable_int(head, segment + 4)?;
+    (start as u64).checked_add(size)
+}
+
+/// Reads an EBML variable-size integer; returns it and the position after it. None for the
+/// reserved value "unknown" (all ones).
+fn variable_int(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    let first = *bytes.get(at)?;
+    let width = first.leading_zeros() as usize + 1;
+    if width > 8 {
+        return None;
+    }
+    let mut value = u64::from(first) & ((1_u64 << (8 - width)) - 1);
+    for &byte in bytes.get(at + 1..at + width)? {
+        value = value << 8 | u64::from(byte);
+    }
+    (value != (1_u64 << (7 * width)) - 1).then_some((value, at + width))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(bytes: &[u8]) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, bytes).unwrap();
+        missing_bytes(&path)
+    }
+
+    fn boxed(kind: [u8; 4], payload: usize) -> Vec<u8> {
+        let mut bytes = (payload as u32 + 8).to_be_bytes().to_vec();
+        bytes.extend_from_slice(&kind);
+        bytes.resize(8 + payload, 0);
+        bytes
+    }
+
+    #[test]
+    fn iso_boxes() {
+        let whole = [boxed(*b"ftyp", 16), boxed(*b"moov", 40), boxed(*b"mdat", 100)].concat();
+        assert_eq!(missing(&whole), None);
+        let words = missing(&whole[..whole.len() - 30]).unwrap();
+        assert_eq!(words, "the file has 150 bytes, its container announces 180");
+    }
+
+    #[test]
+    fn matroska_segments() {
+        let mut file = vec![0x1a, 0x45, 0xdf, 0xa3, 0x82, 1, 2, 0x18, 0x53, 0x80, 0x67, 0x90];
+        let start = file.len();
+        file.resize(start + 16, 0);
+        assert_eq!(missing(&file), None);
+        assert!(missing(&file[..20]).is_some());
+        // Unknown size, as written by live encoders.
+        file[11] = 0xff;
+        assert_eq!(missing(&file[..20]), None);
+    }
+
+    #[test]
+    fn other_files_are_left_alone() {
+        assert_eq!(missing(b""), None);
+        assert_eq!(missing(b"RIF"), None);
+        assert_eq!(missing(b"some text that is no container at all"), None);
+    }
+}

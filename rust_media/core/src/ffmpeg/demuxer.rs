@@ -1,0 +1,429 @@
+//! Reading packets of the best video stream of a file.
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::ptr::{self, addr_of, NonNull};
+
+use ffmpeg_sys_next as sys;
+
+use super::{describe, initialise, owned_text, Orientation, NO_PTS};
+use crate::error::{MediaError, Result};
+
+/// Demuxers that only ever read the file itself. Playlists (HLS, concat, SDP, DASH) are left out:
+/// a hostile one could make the process read other files.
+const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,\
+                       ogg,gif,h264,hevc,m4v,mjpeg,ivf,obu,av1,nut,mxf,rm,dv,wtv,y4m,yuv4mpegpipe,\
+                       swf,webp_pipe,apng,vc1,vc1test,h263,h261,live_flv,mpjpeg";
+
+/// Containers whose header alone describes the stream fully, so that a second open of the same
+/// file can do without probing its packets (10 to 14 ms each).
+const SELF_DESCRIBING: [&str; 2] = ["mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"];
+
+/// A copy of a stream's codec parameters that many decoders can be opened from.
+#[derive(Debug)]
+pub struct Parameters(NonNull<sys::AVCodecParameters>);
+
+// SAFETY: the structure is written once in `copy_of` and only read afterwards.
+unsafe impl Send for Parameters {}
+// SAFETY: as above; shared reads of plain memory.
+unsafe impl Sync for Parameters {}
+
+impl Parameters {
+    /// # Safety
+    /// `source` points to valid codec parameters.
+    unsafe fn copy_of(source: *const sys::AVCodecParameters, path: &Path) -> Result<Self> {
+        // SAFETY: the allocation is checked, the copy checks its own allocations, and Drop frees.
+        unsafe {
+            let copy = Self(
+                NonNull::new(sys::avcodec_parameters_alloc())
+                    .ok_or_else(|| MediaError::internal(path, "out of memory"))?,
+            );
+            match sys::avcodec_parameters_copy(copy.0.as_ptr(), source) {
+                code if code < 0 => Err(MediaError::internal(path, describe(code))),
+                _ => Ok(copy),
+            }
+        }
+    }
+
+    pub(super) fn as_ptr(&self) -> *const sys::AVCodecParameters {
+        self.0.as_ptr()
+    }
+
+    /// The codec's setup data from the container.
+    #[must_use]
+    pub fn extradata(&self) -> &[u8] {
+        // SAFETY: FFmpeg keeps `extradata_size` readable bytes behind a non-null `extradata`.
+        unsafe {
+            let parameters = self.0.as_ref();
+            match usize::try_from(parameters.extradata_size) {
+                Ok(size) if size > 0 && !parameters.extradata.is_null() => {
+                    std::slice::from_raw_parts(parameters.extradata, size)
+                }
+                _ => &[],
+            }
+        }
+    }
+
+    pub(super) fn codec_id(&self) -> u32 {
+        // SAFETY: the field is a four-byte C enum; read as integer, any value is fine.
+        unsafe { addr_of!((*self.0.as_ptr()).codec_id).cast::<u32>().read() }
+    }
+}
+
+impl Drop for Parameters {
+    fn drop(&mut self) {
+        let mut raw = self.0.as_ptr();
+        // SAFETY: allocated by avcodec_parameters_alloc and freed only here.
+        unsafe { sys::avcodec_parameters_free(&raw mut raw) };
+    }
+}
+
+/// What the container says about the chosen stream.
+#[derive(Debug)]
+pub struct StreamFacts {
+    /// Position of the stream in the file.
+    pub stream_index: i32,
+    /// FFmpeg's name of the container format.
+    pub format: String,
+    /// FFmpeg's name of the codec, e.g. `h264`.
+    pub codec: String,
+    /// FFmpeg's name of the pixel format, e.g. `yuv420p`; empty if unknown.
+    pub pixel_format: String,
+    /// Width before rotation, in pixels.
+    pub width: u32,
+    /// Height before rotation, in pixels.
+    pub height: u32,
+    /// Seconds per time stamp unit, as (numerator, denominator).
+    pub time_base: (i32, i32),
+    /// Average frames per second as (numerator, denominator); (0, 1) if unknown.
+    pub average_rate: (i32, i32),
+    /// Frames announced by the container, 0 if it does not say.
+    pub declared_frames: i64,
+    /// What rotation metadata asks for.
+    pub orientation: Orientation,
+    /// Clockwise degrees of the rotation metadata, 0 to 359.
+    pub rotation: u32,
+    /// For opening decoders.
+    pub parameters: Parameters,
+}
+
+/// The facts about one packet that indexing needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketInfo {
+    /// Presentation time stamp or [`NO_PTS`].
+    pub pts: i64,
+    /// Decoding time stamp or [`NO_PTS`].
+    pub dts: i64,
+    /// In time stamp units, 0 if unknown.
+    pub duration: i64,
+    /// Whether decoding can start here.
+    pub key: bool,
+    /// Whether the frame is decoded but not shown (edit list).
+    pub discard: bool,
+    /// Whether the demuxer saw damage.
+    pub corrupt: bool,
+}
+
+impl PacketInfo {
+    /// The time stamp to seek by. The dts, where there is one: seeking to a keyframe's pts can
+    /// land on a later keyframe.
+    #[must_use]
+    pub fn seek_stamp(&self) -> i64 {
+        if self.dts == NO_PTS {
+            self.pts
+        } else {
+            self.dts
+        }
+    }
+
+    /// Whether this packet certainly comes after `other` in decode order.
+    #[must_use]
+    pub fn is_after(&self, other: &Self) -> bool {
+        self.dts != NO_PTS && other.dts != NO_PTS && self.dts > other.dts
+    }
+}
+
+/// What reading one packet gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadPacket {
+    /// The demuxer holds a packet of the stream; see [`Demuxer::packet`].
+    Packet(PacketInfo),
+    /// The file is at its end.
+    End,
+    /// Reading failed; nothing more will come.
+    Failed(String),
+}
+
+/// An open file, reading only its best video stream.
+#[derive(Debug)]
+pub struct Demuxer {
+    context: NonNull<sys::AVFormatContext>,
+    packet: NonNull<sys::AVPacket>,
+    stream_index: i32,
+    path: PathBuf,
+}
+
+impl Demuxer {
+    /// Opens `path`, probes its streams and chooses the best video stream by FFmpeg's rule.
+    ///
+    /// # Errors
+    /// `Decode` if the file is no media file or has no video stream.
+    pub fn open(path: &Path) -> Result<(Self, StreamFacts)> {
+        let mut demuxer = Self::open_header(path)?;
+        demuxer.probe_streams()?;
+        // SAFETY: the context is open; a null decoder pointer is allowed.
+        let chosen = unsafe {
+            sys::av_find_best_stream(
+                demuxer.context.as_ptr(),
+                sys::AVMediaType::AVMEDIA_TYPE_VIDEO,
+                -1,
+                -1,
+                ptr::null_mut(),
+                0,
+            )
+        };
+        if chosen < 0 {
+            return Err(MediaError::decode(path, "the file has no video stream"));
+        }
+        demuxer.select(chosen)?;
+        let facts = demuxer.facts()?;
+        Ok((demuxer, facts))
+    }
+
+    /// Opens `path` again for a stream that is known already.
+    ///
+    /// # Errors
+    /// As [`Demuxer::open`]; `Decode` if the stream has gone.
+    pub fn reopen(path: &Path, facts: &StreamFacts) -> Result<Self> {
+        let mut demuxer = Self::open_header(path)?;
+        if !SELF_DESCRIBING.contains(&facts.format.as_str()) {
+            demuxer.probe_streams()?;
+        }
+        demuxer.select(facts.stream_index)?;
+        Ok(demuxer)
+    }
+
+    fn open_header(path: &Path) -> Result<Self> {
+        initialise();
+        // The `file:` prefix keeps names like "concat:a|b" or "http://…" plain file names.
+        let mut url = OsStr::new("file:").as_bytes().to_vec();
+        url.extend_from_slice(path.as_os_str().as_bytes());
+        let url = CString::new(url)
+            .map_err(|_| MediaError::decode(path, "the path contains a zero byte"))?;
+        let mut options: *mut sys::AVDictionary = ptr::null_mut();
+        let mut context: *mut sys::AVFormatContext = ptr::null_mut();
+        let formats = CString::new(FORMATS).unwrap_or_default();
+        // SAFETY: all strings outlive the calls; on failure avformat_open_input frees the context
+        // and leaves null; the dictionary is freed whatever happens.
+        let code = unsafe {
+            sys::av_dict_set(&raw mut options, c"protocol_whitelist".as_ptr(), c"file".as_ptr(), 0);
+            sys::av_dict_set(&raw mut options, c"format_whitelist".as_ptr(), formats.as_ptr(), 0);
+            let code = sys::avformat_open_input(
+                &raw mut context,
+                url.as_ptr(),
+                ptr::null(),
+                &raw mut options,
+            );
+            sys::av_dict_free(&raw mut options);
+            code
+        };
+        let Some(context) = NonNull::new(context).filter(|_| code >= 0) else {
+            return Err(MediaError::decode(
+                path,
+                format!("not a readable video file: {}", describe(code)),
+            ));
+        };
+        // SAFETY: allocates or returns null.
+        let packet = unsafe { sys::av_packet_alloc() };
+        let Some(packet) = NonNull::new(packet) else {
+            let mut raw = context.as_ptr();
+            // SAFETY: opened above and not yet owned by anything that would close it.
+            unsafe { sys::avformat_close_input(&raw mut raw) };
+            return Err(MediaError::internal(path, "out of memory"));
+        };
+        Ok(Self { context, packet, stream_index: -1, path: path.to_owned() })
+    }
+
+    fn probe_streams(&mut self) -> Result<()> {
+        // SAFETY: the context is open; no per-stream options are given.
+        let code =
+            unsafe { sys::avformat_find_stream_info(self.context.as_ptr(), ptr::null_mut()) };
+        if code < 0 {
+            return Err(MediaError::decode(
+                &self.path,
+                format!("its streams cannot be read: {}", describe(code)),
+            ));
+        }
+        Ok(())
+    }
+
+    fn stream(&self) -> Result<NonNull<sys::AVStream>> {
+        // SAFETY: `streams` holds `nb_streams` pointers for as long as the context is open.
+        let found = unsafe {
+            let context = self.context.as_ref();
+            match usize::try_from(self.stream_index) {
+                Ok(index) if index < context.nb_streams as usize => {
+                    NonNull::new(*context.streams.add(index))
+                }
+                _ => None,
+            }
+        };
+        found
+            .ok_or_else(|| MediaError::decode(&self.path, "its video stream cannot be found again"))
+    }
+
+    /// Makes the demuxer drop the packets of all other streams.
+    fn select(&mut self, stream_index: i32) -> Result<()> {
+        self.stream_index = stream_index;
+        self.stream()?;
+        // SAFETY: as in `stream`; `discard` is a plain field meant to be set by the caller.
+        unsafe {
+            let context = self.context.as_ref();
+            for index in 0..context.nb_streams as usize {
+                let stream = *context.streams.add(index);
+                if !stream.is_null() && index as i32 != stream_index {
+                    (*stream).discard = sys::AVDiscard::AVDISCARD_ALL;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn facts(&self) -> Result<StreamFacts> {
+        let stream = self.stream()?;
+        // SAFETY: the stream and its codec parameters live as long as the open context; names
+        // returned by FFmpeg are static strings or null.
+        unsafe {
+            let stream_ref = stream.as_ref();
+            let Some(raw) = NonNull::new(stream_ref.codecpar) else {
+                return Err(MediaError::decode(&self.path, "its video stream has no parameters"));
+            };
+            let parameters = Parameters::copy_of(raw.as_ptr(), &self.path)?;
+            let (width, height) = ((*raw.as_ptr()).width, (*raw.as_ptr()).height);
+            if width <= 0 || height <= 0 {
+                return Err(MediaError::decode(
+                    &self.path,
+                    "the size of its pictures cannot be found out: nothing could be decoded",
+                ));
+            }
+            let (orientation, rotation) = display_orientation(stream.as_ptr());
+            let format = match NonNull::new((*self.context.as_ptr()).iformat.cast_mut()) {
+                Some(format) => owned_text(format.as_ref().name),
+                None => String::new(),
+            };
+            let codec_id = addr_of!((*raw.as_ptr()).codec_id);
+            Ok(StreamFacts {
+                stream_index: self.stream_index,
+                format,
+                codec: owned_text(sys::avcodec_get_name(codec_id.read())),
+                pixel_format: super::frame::pixel_format_name((*raw.as_ptr()).format),
+                width: width.unsigned_abs(),
+                height: height.unsigned_abs(),
+                time_base: (stream_ref.time_base.num, stream_ref.time_base.den),
+                average_rate: (stream_ref.avg_frame_rate.num, stream_ref.avg_frame_rate.den),
+                declared_frames: stream_ref.nb_frames,
+                orientation,
+                rotation,
+                parameters,
+            })
+        }
+    }
+
+    /// Reads the next packet of the chosen stream.
+    pub fn read(&mut self) -> ReadPacket {
+        loop {
+            // SAFETY: the packet is ours; unref before each read gives back the previous data.
+            let code = unsafe {
+                sys::av_packet_unref(self.packet.as_ptr());
+                sys::av_read_frame(self.context.as_ptr(), self.packet.as_ptr())
+            };
+            if code == sys::AVERROR_EOF {
+                return ReadPacket::End;
+            }
+            if code < 0 {
+                return ReadPacket::Failed(describe(code));
+            }
+            // SAFETY: a successful read filled the packet.
+            let packet = unsafe { self.packet.as_ref() };
+            if packet.stream_index == self.stream_index {
+                return ReadPacket::Packet(PacketInfo {
+                    pts: packet.pts,
+                    dts: packet.dts,
+                    duration: packet.duration,
+                    key: packet.flags & sys::AV_PKT_FLAG_KEY != 0,
+                    discard: packet.flags & sys::AV_PKT_FLAG_DISCARD != 0,
+                    corrupt: packet.flags & sys::AV_PKT_FLAG_CORRUPT != 0,
+                });
+            }
+        }
+    }
+
+    pub(super) fn packet(&self) -> *const sys::AVPacket {
+        self.packet.as_ptr()
+    }
+
+    /// Goes to the last seekable position at or before `timestamp` (stream units).
+    ///
+    /// # Errors
+    /// `Decode` if the container cannot seek there.
+    pub fn seek(&mut self, timestamp: i64) -> Result<()> {
+        // SAFETY: the context is open and the stream index valid.
+        let code = unsafe {
+            sys::av_seek_frame(
+                self.context.as_ptr(),
+                self.stream_index,
+                timestamp,
+                sys::AVSEEK_FLAG_BACKWARD,
+            )
+        };
+        if code < 0 {
+            return Err(MediaError::decode(&self.path, format!("cannot seek: {}", describe(code))));
+        }
+        Ok(())
+    }
+
+    /// The file that is read.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Demuxer {
+    fn drop(&mut self) {
+        let mut packet = self.packet.as_ptr();
+        let mut context = self.context.as_ptr();
+        // SAFETY: both were allocated by FFmpeg, are owned here, and are freed only here.
+        unsafe {
+            sys::av_packet_free(&raw mut packet);
+            sys::avformat_close_input(&raw mut context);
+        }
+    }
+}
+
+/// Reads the display matrix of a stream as FFmpeg's command line tool does.
+///
+/// # Safety
+/// `stream` points to a valid stream.
+unsafe fn display_orientation(stream: *const sys::AVStream) -> (Orientation, u32) {
+    // SAFETY: the side data belongs to the stream; its size is checked before nine int32 are read.
+    let matrix: [i32; 9] = unsafe {
+        let mut size = 0_usize;
+        let data = sys::av_stream_get_side_data(
+            stream,
+            sys::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX,
+            &raw mut size,
+        );
+        if data.is_null() || size < 9 * size_of::<i32>() {
+            return (Orientation::default(), 0);
+        }
+        let bytes = std::slice::from_raw_parts(data, 9 * size_of::<i32>());
+        std::array::from_fn(|i| {
+            i32::from_ne_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]])
+        })
+    };
+    // SAFETY: reads nine values of the array.
+    let counter_clockwise = unsafe { sys::av_display_rotation_get(matrix.as_ptr()) };
+    Orientation::from_display_matrix(&matrix, counter_clockwise)
+}

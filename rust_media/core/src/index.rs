@@ -1,0 +1,424 @@
+//! The packet index of a video: which frames there are, when they are shown, where decoding can
+//! start. Made in one pass over the packets, without decoding, and remembered per file.
+
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::container;
+use crate::error::{MediaError, Result};
+use crate::ffmpeg::{Demuxer, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
+use crate::interrupt::Interrupt;
+use crate::walk::Walk;
+use crate::warning::{MediaWarning, WarningCode};
+
+/// Packets beyond which a file is refused: 93 hours at 60 frames per second, 1 GB of index.
+const MAX_PACKETS: usize = 20_000_000;
+
+/// Codecs in which every packet that is shown gives exactly one frame. Others (VP8 has packets
+/// that are never shown) are numbered by decoding once.
+const ONE_FRAME_PER_PACKET: [&str; 14] = [
+    "h264",
+    "hevc",
+    "vp9",
+    "av1",
+    "mpeg4",
+    "mpeg1video",
+    "mpeg2video",
+    "mjpeg",
+    "png",
+    "ffv1",
+    "prores",
+    "dnxhd",
+    "rawvideo",
+    "huffyuv",
+];
+
+/// What identifies a file's content without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FileKey {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl FileKey {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+/// How frame positions are told apart while decoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// Frame i belongs to the i-th packet by presentation time; decoding can start at keyframes.
+    ByPacket,
+    /// Frame i is the i-th that comes out of the decoder; only decoding from the start finds it.
+    ByDecoding,
+}
+
+/// Everything known about one video file.
+#[derive(Debug)]
+pub struct VideoIndex {
+    /// The file.
+    pub path: PathBuf,
+    /// What the container says about the stream.
+    pub facts: StreamFacts,
+    /// Packets in the order in which they are stored and decoded.
+    pub packets: Vec<PacketInfo>,
+    /// For [`Numbering::ByPacket`]: position in `packets` of each frame in presentation order.
+    pub order: Vec<u32>,
+    /// Positions in `packets` at which decoding can start, ascending.
+    pub keys: Vec<u32>,
+    /// How frames are numbered.
+    pub numbering: Numbering,
+    /// Presentation time of each frame in time base units.
+    pub pts: Vec<i64>,
+    /// How long the last frame is shown, in time base units.
+    pub last_duration: i64,
+    /// What was wrong with the file although it could be indexed.
+    pub warnings: Vec<MediaWarning>,
+}
+
+impl VideoIndex {
+    /// Number of frames.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pts.len()
+    }
+
+    /// Never true: a video without frames is an error when it is opened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pts.is_empty()
+    }
+
+    /// Seconds per time stamp unit.
+    #[must_use]
+    pub fn unit_seconds(&self) -> f64 {
+        let (num, den) = self.facts.time_base;
+        f64::from(num) / f64::from(den.max(1))
+    }
+
+    /// Seconds of each frame after the first one's presentation, in presentation order.
+    #[must_use]
+    pub fn times(&self) -> Vec<f64> {
+        let (num, den) = self.facts.time_base;
+        let first = self.pts.first().copied().unwrap_or(0);
+        self.pts
+            .iter()
+            // Multiplied first: 1001/30000 has no exact double, 1001 * n / 30000 rounds once.
+            .map(|pts| pts.saturating_sub(first) as f64 * f64::from(num) / f64::from(den.max(1)))
+            .collect()
+    }
+
+    /// Seconds from the first frame's presentation to the end of the last frame's.
+    #[must_use]
+    pub fn duration_seconds(&self) -> f64 {
+        let (num, den) = self.facts.time_base;
+        let first = self.pts.first().copied().unwrap_or(0);
+        let last = self.pts.last().copied().unwrap_or(0);
+        let units = last.saturating_sub(first).saturating_add(self.last_duration);
+        units as f64 * f64::from(num) / f64::from(den.max(1))
+    }
+
+    /// Average frames per second as (numerator, denominator): the container's figure, or frames
+    /// per duration where it has none.
+    #[must_use]
+    pub fn average_rate(&self) -> (i64, i64) {
+        let (num, den) = self.facts.average_rate;
+        if num > 0 && den > 0 {
+            return (i64::from(num), i64::from(den));
+        }
+        let seconds = self.duration_seconds();
+        if seconds > 0.0 {
+            ((self.len() as f64 * 1e6 / seconds).round() as i64, 1_000_000)
+        } else {
+            (0, 1)
+        }
+    }
+
+    /// Whether frames are shown for different lengths of time. A difference of one time stamp
+    /// unit is rounding (33 and 34 ms in Matroska at 30 frames per second).
+    #[must_use]
+    pub fn is_variable_rate(&self) -> bool {
+        let steps = || self.pts.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+        match (steps().min(), steps().max()) {
+            (Some(least), Some(most)) => most - least > 1,
+            _ => false,
+        }
+    }
+
+    /// How many frames decoding can start at.
+    #[must_use]
+    pub fn key_frames(&self) -> usize {
+        self.keys.iter().filter(|&&at| !self.packets[at as usize].discard).count()
+    }
+
+    /// Size after rotation, in pixels.
+    #[must_use]
+    pub fn shown_size(&self, rotate: bool) -> (u32, u32) {
+        let (width, height) = (self.facts.width, self.facts.height);
+        if rotate {
+            self.facts.orientation.shown_size(width, height)
+        } else {
+            (width, height)
+        }
+    }
+}
+
+/// Checks that `path` is a regular, readable, non-empty file.
+///
+/// # Errors
+/// `NotFound`, `Unreadable` or `Decode`, each with the reason.
+pub fn check_file(path: &Path) -> Result<Metadata> {
+    let metadata = std::fs::metadata(path).map_err(|e| MediaError::from_io(path, &e))?;
+    let refuse = |reason: &str| {
+        Err(MediaError::Unreadable { path: path.to_owned(), reason: reason.to_owned() })
+    };
+    if metadata.is_dir() {
+        return refuse("it is a folder");
+    }
+    if !metadata.is_file() {
+        return refuse("it is not a regular file");
+    }
+    std::fs::File::open(path).map_err(|e| MediaError::from_io(path, &e))?;
+    if metadata.len() == 0 {
+        return Err(MediaError::decode(path, "the file is empty (0 bytes)"));
+    }
+    Ok(metadata)
+}
+
+/// Returns the index of a file, from memory if the file has not changed since.
+///
+/// # Errors
+/// Everything that [`check_file`] and [`Demuxer::open`] refuse; `Decode` if no frame can be found.
+pub fn open(path: &Path, interrupt: &Interrupt<'_>) -> Result<Arc<VideoIndex>> {
+    let key = FileKey::of(&check_file(path)?);
+    if let Some(found) = cache::get(path, &key) {
+        return Ok(found);
+    }
+    let index = Arc::new(build(path, interrupt)?);
+    cache::put(key, &index);
+    Ok(index)
+}
+
+fn build(path: &Path, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
+    let (mut demuxer, facts) = Demuxer::open(path)?;
+    let mut warnings = Vec::new();
+    if facts.rotation % 90 != 0 {
+        let message = format!("rotation by {} degrees is not applied", facts.rotation);
+        warnings.push(MediaWarning::new(WarningCode::OddRotation, message));
+    }
+    let (packets, failure) = read_packets(&mut demuxer, interrupt)?;
+    drop(demuxer);
+    if packets.is_empty() {
+        let reason = failure.map_or_else(String::new, |words| format!(": {words}"));
+        return Err(MediaError::decode(path, format!("its video stream has no frames{reason}")));
+    }
+    let damage = damage_of(path, &facts, &packets, failure.as_deref());
+    warnings.extend(damage.iter().cloned());
+    let mut index = by_packet(path, facts, packets, warnings);
+    if !damage.is_empty() || !packets_name_frames(&index) {
+        number_by_decoding(&mut index, interrupt)?;
+    }
+    Ok(index)
+}
+
+fn read_packets(
+    demuxer: &mut Demuxer,
+    interrupt: &Interrupt<'_>,
+) -> Result<(Vec<PacketInfo>, Option<String>)> {
+    let mut packets = Vec::new();
+    loop {
+        match demuxer.read() {
+            ReadPacket::Packet(packet) => packets.push(packet),
+            ReadPacket::End => return Ok((packets, None)),
+            ReadPacket::Failed(words) => return Ok((packets, Some(words))),
+        }
+        if packets.len() > MAX_PACKETS {
+            let reason = format!("it has more than {MAX_PACKETS} frames");
+            return Err(MediaError::too_large(demuxer.path(), reason));
+        }
+        if packets.len() % 1024 == 0 {
+            interrupt.check(demuxer.path())?;
+        }
+    }
+}
+
+/// The damage that can be seen without decoding.
+fn damage_of(
+    path: &Path,
+    facts: &StreamFacts,
+    packets: &[PacketInfo],
+    failure: Option<&str>,
+) -> Vec<MediaWarning> {
+    let mut damage = Vec::new();
+    let declared = usize::try_from(facts.declared_frames).unwrap_or(0);
+    if facts.format.starts_with("mov") && packets.len() < declared {
+        let message = format!("{} of {declared} frames are in the file", packets.len());
+        damage.push(MediaWarning::new(WarningCode::Truncated, message));
+    } else if let Some(message) = container::missing_bytes(path) {
+        damage.push(MediaWarning::new(WarningCode::Truncated, message));
+    }
+    let corrupt = packets.iter().filter(|packet| packet.corrupt).count();
+    if corrupt > 0 {
+        let message = format!("{corrupt} of {} packets are damaged", packets.len());
+        damage.push(MediaWarning::new(WarningCode::CorruptPackets, message));
+    }
+    if let Some(words) = failure {
+        let message = format!("reading stopped after {} packets: {words}", packets.len());
+        damage.push(MediaWarning::new(WarningCode::CorruptPackets, message));
+    }
+    damage
+}
+
+fn by_packet(
+    path: &Path,
+    facts: StreamFacts,
+    packets: Vec<PacketInfo>,
+    warnings: Vec<MediaWarning>,
+) -> VideoIndex {
+    let mut order: Vec<u32> =
+        (0..packets.len() as u32).filter(|&at| !packets[at as usize].discard).collect();
+    order.sort_by_key(|&at| packets[at as usize].pts);
+    let pts: Vec<i64> = order.iter().map(|&at| packets[at as usize].pts).collect();
+    let keys = (0..packets.len() as u32).filter(|&at| packets[at as usize].key).collect();
+    let last = order.last().map_or(0, |&at| packets[at as usize].duration);
+    let last_duration = last_duration(last, &pts);
+    VideoIndex {
+        path: path.to_owned(),
+        facts,
+        packets,
+        order,
+        keys,
+        numbering: Numbering::ByPacket,
+        pts,
+        last_duration,
+        warnings,
+    }
+}
+
+/// The last frame's own duration, or the median step where the container does not say.
+fn last_duration(declared: i64, pts: &[i64]) -> i64 {
+    if declared > 0 {
+        return declared;
+    }
+    let mut steps: Vec<i64> = pts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    if steps.is_empty() {
+        return 0;
+    }
+    let middle = steps.len() / 2;
+    *steps.select_nth_unstable(middle).1
+}
+
+/// Whether frame i is certainly the i-th packet by presentation time.
+fn packets_name_frames(index: &VideoIndex) -> bool {
+    let packets = &index.packets;
+    let Some(first_key) = index.keys.first().map(|&at| packets[at as usize]) else {
+        return false;
+    };
+    ONE_FRAME_PER_PACKET.contains(&index.facts.codec.as_str())
+        && !index.pts.is_empty()
+        && packets.iter().all(|packet| packet.pts != NO_PTS)
+        && index.pts.windows(2).all(|pair| pair[0] < pair[1])
+        // A stream that starts in the middle of a group: its first pictures cannot be decoded.
+        && packets[0].key
+        && index.pts[0] >= first_key.pts
+        && pts_are_unique(packets)
+}
+
+fn pts_are_unique(packets: &[PacketInfo]) -> bool {
+    let mut seen = HashSet::with_capacity(packets.len());
+    packets.iter().all(|packet| seen.insert(packet.pts))
+}
+
+/// Decodes the whole stream once to learn which frames it really has.
+fn number_by_decoding(index: &mut VideoIndex, interrupt: &Interrupt<'_>) -> Result<()> {
+    let path = index.path.clone();
+    let mut shown = Vec::new();
+    let mut last = 0;
+    let mut walk = Walk::start(&path, &index.facts)?;
+    while walk.next(interrupt)? {
+        shown.push(walk.frame.best_effort_pts());
+        last = walk.frame.duration();
+    }
+    if shown.is_empty() {
+        return Err(MediaError::decode(&path, "no frame of it can be decoded"));
+    }
+    index.warnings.extend(walk.damage());
+    let usable =
+        shown.iter().all(|&pts| pts != NO_PTS) && shown.windows(2).all(|pair| pair[0] < pair[1]);
+    if !usable {
+        spread_evenly(&mut shown, index);
+        last = 0;
+    }
+    index.numbering = Numbering::ByDecoding;
+    index.last_duration = last_duration(last, &shown);
+    index.pts = shown;
+    Ok(())
+}
+
+/// Gives frames without usable time stamps times by the average frame rate.
+fn spread_evenly(shown: &mut [i64], index: &mut VideoIndex) {
+    // AVI has a constant rate and no time stamps by design: nothing is wrong there.
+    if index.facts.format != "avi" {
+        let message = "frames carry no usable time stamps; times follow the average frame rate";
+        index.warnings.push(MediaWarning::new(WarningCode::NoTimestamps, message));
+    }
+    let (num, den) = match index.facts.average_rate {
+        (num, den) if num > 0 && den > 0 => (f64::from(num), f64::from(den)),
+        _ => (25.0, 1.0),
+    };
+    let units = (den / num / index.unit_seconds().max(f64::MIN_POSITIVE)).max(1.0);
+    for (position, pts) in shown.iter_mut().enumerate() {
+        *pts = (position as f64 * units).round() as i64;
+    }
+}
+
+/// Indexes of recently used files, bounded by their packets.
+mod cache {
+    use super::{Arc, FileKey, Mutex, OnceLock, Path, VideoIndex};
+
+    const MAX_FILES: usize = 256;
+    /// About 200 MB.
+    const MAX_TOTAL_PACKETS: usize = 4_000_000;
+
+    type Entries = Vec<(FileKey, Arc<VideoIndex>)>;
+
+    fn entries() -> &'static Mutex<Entries> {
+        static ENTRIES: OnceLock<Mutex<Entries>> = OnceLock::new();
+        ENTRIES.get_or_init(Mutex::default)
+    }
+
+    // `try_lock` throughout: in a child forked while another thread held the lock it stays locked
+    // for ever; there the cache is merely empty.
+    pub(super) fn get(path: &Path, key: &FileKey) -> Option<Arc<VideoIndex>> {
+        let mut entries = entries().try_lock().ok()?;
+        let at = entries.iter().position(|(k, index)| k == key && index.path == path)?;
+        let entry = entries.remove(at);
+        let found = Arc::clone(&entry.1);
+        entries.push(entry);
+        Some(found)
+    }
+
+    pub(super) fn put(key: FileKey, index: &Arc<VideoIndex>) {
+        let Ok(mut entries) = entries().try_lock() else { return };
+        entries.retain(|(_, old)| old.path != index.path);
+        entries.push((key, Arc::clone(index)));
+        let total = |entries: &Entries| entries.iter().map(|e| e.1.packets.len()).sum::<usize>();
+        while entries.len() > MAX_FILES
+            || (entries.len() > 1 && total(&entries) > MAX_TOTAL_PACKETS)
+        {
+            entries.remove(0);
+        }
+    }
+}

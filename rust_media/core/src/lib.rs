@@ -1,0 +1,25 @@
+//! Exact video frames, images and their encodings, without Python.
+//!
+//! The flow of a video: [`index`] lists its packets without decoding, [`plan`] groups the wanted
+//! frames by the keyframe they depend on, [`video`] decodes just those segments in parallel and
+//! converts straight into the caller's buffer. [`ffmpeg`] is the only module with unsafe code.
+
+mod canvas;
+pub mod container;
+pub mod encode;
+pub mod error;
+pub mod ffmpeg;
+pub mod image;
+pub mod index;
+pub mod interrupt;
+pub mod plan;
+pub mod resize;
+pub mod threads;
+pub mod video;
+mod walk;
+pub mod warning;
+mod worker;
+
+pub use error::{MediaError, Result};
+pub use interrupt::Interrupt;
+pub use warning::{MediaWarning, WarningCode};

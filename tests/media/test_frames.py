@@ -1,0 +1,163 @@
+"""Every frame of every kind of clip is byte for byte FFmpeg's own."""
+
+import random
+
+import numpy as np
+import pytest
+
+from lmms.media import MediaRangeError, MediaTooLargeError, decode, frame_times, probe, read_frames
+from lmms.types import FramePolicy
+
+#: name -> frames that carry the numbers 0, 1, 2, … (None: a cut, numbers start elsewhere).
+WHOLE = {
+    "b_frames": 75,
+    "one_key": 75,
+    "intra": 30,
+    "open_gop": 75,
+    "open_gop_ts": 75,
+    "mkv": 75,
+    "vfr": 75,
+    "vfr_mkv": 75,
+    "ten_bit": 75,
+    "odd_444": 75,
+    "odd_vp9": 75,
+    "vp8_hidden": 75,
+    "full_range": 75,
+    "bt709": 75,
+    "avi_mpeg4": 75,
+    "hevc": 75,
+    "hevc_layers": 75,
+    "av1": 40,
+    "interlaced": 75,
+    "fragmented": 75,
+    "faststart": 75,
+}
+CUT = ("edit_list", "cut_mkv")
+ROTATED = ("rotated_90", "rotated_180", "rotated_270", "rotated_vp9")
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *CUT, *ROTATED])
+def test_all_frames_equal_ffmpeg(clips, reference, name):
+    path = clips[name]
+    info = probe(path)
+    expected = reference(path, (info.height, info.width))
+    frames = read_frames(path, range(info.num_frames))
+    assert frames.shape == expected.shape
+    different = [i for i in range(len(expected)) if not np.array_equal(frames[i], expected[i])]
+    assert different == []
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_frames_are_the_asked_ones(clips, counter, name):
+    path = clips[name]
+    assert probe(path).num_frames == WHOLE[name]
+    numbers = [counter(frame) for frame in read_frames(path, range(WHOLE[name]))]
+    assert numbers == list(range(WHOLE[name]))
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *CUT])
+def test_few_frames_are_those_of_a_full_decode(clips, name):
+    path = clips[name]
+    total = probe(path).num_frames
+    every = read_frames(path, range(total))
+    generator = random.Random(name)
+    for count in (1, 2, 5, 9):
+        # Unsorted and with repeats.
+        wanted = generator.choices(range(total), k=count)
+        assert np.array_equal(read_frames(path, wanted), every[wanted]), wanted
+
+
+def test_a_stream_copy_cut_starts_where_players_start(clips, counter):
+    first = counter(read_frames(clips["edit_list"], [0])[0])
+    assert 20 < first <= 33  # The cut was made at 1.3 s of 25 frames per second.
+
+
+def test_rotation_can_be_left_out(clips, reference):
+    path = clips["rotated_90"]
+    assert (probe(path).width, probe(path).height) == (64, 96)
+    stored = read_frames(path, [0, 40], rotate=False)
+    assert np.array_equal(stored, reference(path, (64, 96), rotate=False)[[0, 40]])
+    batch = decode(path, FramePolicy(num_frames=3, rotate=False))
+    assert batch.frames.shape == (3, 64, 96, 3)
+
+
+def test_unequal_chroma_sampling_is_turned_after_conversion(clips):
+    path = clips["rotated_422_90"]
+    upright = read_frames(path, [5], rotate=False)[0]
+    turned = read_frames(path, [5])[0]
+    assert np.array_equal(turned, np.rot90(upright, 1)) or np.array_equal(
+        turned, np.rot90(upright, -1)
+    )
+
+
+def test_times_of_a_variable_rate(clips):
+    expected = [(n + n // 7 * 3 + n % 3 * 0.4) / 25 for n in range(75)]
+    np.testing.assert_allclose(frame_times(clips["vfr"]), expected, atol=1e-4)
+    np.testing.assert_allclose(frame_times(clips["vfr_mkv"]), expected, atol=1.01e-3)
+    assert probe(clips["vfr"]).is_vfr
+    assert probe(clips["vfr_mkv"]).is_vfr
+
+
+@pytest.mark.parametrize("name", ["b_frames", "mkv", "open_gop_ts", "avi_mpeg4", "odd_vp9"])
+def test_times_of_a_constant_rate_start_at_zero(clips, name):
+    times = frame_times(clips[name])
+    np.testing.assert_allclose(times, np.arange(75) / 25, atol=1e-3)
+    assert times[0] == 0
+    info = probe(clips[name])
+    assert not info.is_vfr
+    assert info.duration_seconds == pytest.approx(3.0, abs=1e-3)
+    assert info.average_fps == pytest.approx(25)
+
+
+def test_facts(clips):
+    info = probe(clips["b_frames"])
+    assert (info.codec, info.pixel_format) == ("h264", "yuv420p")
+    assert info.key_frames == 3
+    assert info.warnings == ()
+    assert probe(clips["ten_bit"]).pixel_format == "yuv420p10le"
+    assert probe(clips["hevc"]).codec == "hevc"
+
+
+def test_frames_outside_the_video_are_refused(clips):
+    with pytest.raises(MediaRangeError, match="frame 75 was asked for, but there are 75 frames"):
+        read_frames(clips["b_frames"], [0, 75])
+    with pytest.raises(MediaRangeError, match="frame -1"):
+        read_frames(clips["b_frames"], [-1])
+
+
+def test_no_frames_of_a_video(clips):
+    assert read_frames(clips["b_frames"], []).shape == (0, 64, 96, 3)
+
+
+def test_more_bytes_than_allowed_are_refused_before_decoding(clips):
+    with pytest.raises(MediaTooLargeError, match="184320 bytes; the limit is 184319"):
+        read_frames(clips["b_frames"], range(10), max_bytes=184_319)
+    assert read_frames(clips["b_frames"], range(10), max_bytes=184_320).nbytes == 184_320
+
+
+def test_resized_frames_are_resized_full_frames(clips):
+    from lmms.media import resize_image
+
+    native = read_frames(clips["b_frames"], [3, 60])
+    small = read_frames(clips["b_frames"], [3, 60], size=(40, 50))
+    assert small.shape == (2, 40, 50, 3)
+    assert np.array_equal(small[1], resize_image(native[1], (40, 50)))
+
+
+def test_an_index_follows_the_file(clips, tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clips["b_frames"].read_bytes())
+    assert probe(path).num_frames == 75
+    path.write_bytes(clips["intra"].read_bytes())
+    assert probe(path).num_frames == 30
+
+
+def test_best_stream_is_counted_and_decoded_alike(clips, tmp_path):
+    import subprocess
+
+    path = tmp_path / "two.mkv"
+    command = ["ffmpeg", "-v", "error", "-y", "-i", clips["intra"], "-i", clips["b_frames"]]
+    subprocess.run([*command, "-map", "0", "-map", "1", "-c", "copy", path], check=True)
+    info = probe(path)
+    assert len(frame_times(path)) == info.num_frames
+    assert len(read_frames(path, range(info.num_frames))) == info.num_frames

@@ -1,0 +1,239 @@
+"""Loading ahead: shared decodes, byte budget, errors, controls."""
+
+import gc
+import threading
+import time
+from concurrent.futures import wait
+
+import numpy as np
+import pytest
+
+from lmms.media import MediaLoader, MediaNotFoundError, apply_control, encode_image, hash_file
+from lmms.media import prefetch as prefetch_module
+from lmms.media.errors import MediaUnsupportedError
+from lmms.types import FramePolicy, MediaRef
+
+FRAME_BYTES = 64 * 96 * 3
+
+
+def video(path, **policy):
+    return MediaRef(kind="video", path=str(path), policy=FramePolicy(**policy))
+
+
+def test_what_a_model_receives(clips, counter):
+    ref = video(clips["vfr"], num_frames=4)
+    with MediaLoader() as loader:
+        loaded = loader.submit(ref, lambda n, h, w: (h, w)).result(30)
+    assert loaded.ref is ref
+    assert loaded.digest == hash_file(clips["vfr"])
+    assert loaded.frames.shape == (4, 64, 96, 3)
+    assert [counter(frame) for frame in loaded.frames] == list(loaded.indices) == [0, 24, 49, 74]
+    assert loaded.times[0] == 0
+    assert loaded.times[-1] == pytest.approx((74 + 30 + 0.8) / 25, abs=1e-4)
+    assert loaded.source["total_frames"] == 75
+    assert loaded.source["width"] == 96
+    assert loaded.warnings == ()
+    assert not loaded.frames.flags.writeable
+
+
+def test_warnings_travel_with_the_media(clips, damaged):
+    with MediaLoader() as loader:
+        loaded = loader.submit(video(damaged(clips["faststart"], 0.5))).result(30)
+    assert any(warning.startswith("truncated: ") for warning in loaded.warnings)
+
+
+def test_several_questions_about_one_video_decode_once(clips):
+    def rule(count, height, width):
+        return 32, 48
+
+    with MediaLoader(max_workers=4) as loader:
+        futures = [loader.submit(video(clips["b_frames"], num_frames=6), rule) for _ in range(12)]
+        results = [future.result(30) for future in futures]
+        statistics = loader.statistics
+    assert statistics.misses == 1
+    assert statistics.hits == 11
+    assert statistics.frames == 6
+    assert statistics.decoded_bytes == 6 * 32 * 48 * 3
+    assert statistics.decode_seconds > 0
+    assert all(np.array_equal(results[0].frames, other.frames) for other in results)
+
+
+def test_another_policy_size_or_content_is_another_decode(clips, tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clips["b_frames"].read_bytes())
+
+    def sized(height):
+        return lambda count, _h, _w: (height, 48)
+
+    with MediaLoader(max_workers=1) as loader:
+        loader.submit(video(path, num_frames=2), sized(32), size_key="32").result(30)
+        loader.submit(video(path, num_frames=2), sized(32), size_key="32").result(30)
+        assert (loader.statistics.misses, loader.statistics.hits) == (1, 1)
+        loader.submit(video(path, num_frames=3), sized(32), size_key="32").result(30)
+        loader.submit(video(path, num_frames=2), sized(16), size_key="16").result(30)
+        assert loader.statistics.misses == 3
+        path.write_bytes(clips["intra"].read_bytes())
+        loader.submit(video(path, num_frames=2), sized(32), size_key="32").result(30)
+        assert loader.statistics.misses == 4
+
+
+def test_the_cache_drops_the_least_recently_used(clips):
+    refs = {n: video(clips["b_frames"], indices=(n,)) for n in range(4)}
+    with MediaLoader(max_workers=1, decode_cache_bytes=2 * FRAME_BYTES) as loader:
+        for number, misses in [(0, 1), (1, 2), (0, 2), (2, 3), (0, 3), (1, 4), (2, 5)]:
+            loader.submit(refs[number]).result(30)
+            assert loader.statistics.misses == misses, number
+    with MediaLoader(max_workers=1, decode_cache_bytes=0) as loader:
+        loader.submit(refs[0]).result(30)
+        loader.submit(refs[0]).result(30)
+        assert loader.statistics.misses == 2
+
+
+def test_errors_reach_the_one_who_asked_and_are_not_kept(clips, tmp_path):
+    path = tmp_path / "late.mp4"
+    with MediaLoader(max_workers=2) as loader:
+        future = loader.submit(video(path))
+        with pytest.raises(MediaNotFoundError, match=r"late.mp4: no such file"):
+            future.result(30)
+        assert loader.statistics.failures == 1
+        path.write_bytes(clips["b_frames"].read_bytes())
+        assert loader.submit(video(path)).result(30).frames.shape[0] == 8
+        with pytest.raises(MediaUnsupportedError, match="audio given as a path"):
+            loader.submit(MediaRef(kind="audio", path=str(path))).result(30)
+
+
+def test_one_failing_decode_fails_all_who_joined_it(clips, monkeypatch):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def fail(ref, size_fn):
+        entered.set()
+        go_on.wait(10)
+        raise MediaUnsupportedError("cannot")
+
+    monkeypatch.setattr(prefetch_module, "_decode", fail)
+    with MediaLoader(max_workers=3) as loader:
+        futures = [loader.submit(video(clips["b_frames"])) for _ in range(3)]
+        assert entered.wait(10)
+        time.sleep(0.05)
+        go_on.set()
+        for future in futures:
+            with pytest.raises(MediaUnsupportedError, match="cannot"):
+                future.result(30)
+
+
+def test_the_byte_budget_says_when_there_is_room(clips):
+    with MediaLoader(
+        max_workers=1, byte_budget=5 * 8 * FRAME_BYTES, decode_cache_bytes=0
+    ) as loader:
+        assert loader.has_room
+        held = []
+        while loader.has_room:
+            future = loader.submit(video(clips["b_frames"], num_frames=8))
+            wait([future], 30)
+            held.append(future.result())
+            assert len(held) <= 5
+        assert len(held) == 5
+        assert loader.held_bytes == 5 * 8 * FRAME_BYTES
+        assert not loader.wait_for_room(0.01)
+        # A view keeps the pixels alive, and so does the budget.
+        view = held[0].frames[2]
+        del held, future
+        gc.collect()
+        assert loader.held_bytes == 8 * FRAME_BYTES
+        assert loader.wait_for_room(5)
+        del view
+        gc.collect()
+        assert loader.held_bytes == 0
+
+
+def test_unfinished_work_counts_against_the_budget(clips, monkeypatch):
+    go_on = threading.Event()
+    original = prefetch_module._decode
+    monkeypatch.setattr(
+        prefetch_module, "_decode", lambda ref, size: (go_on.wait(10), original(ref, size))[1]
+    )
+    with MediaLoader(max_workers=1, byte_budget=3 * 2**25) as loader:
+        futures = []
+        while loader.has_room:
+            futures.append(loader.submit(video(clips["b_frames"], indices=(len(futures),))))
+        # 32 MiB are expected of each until one has been seen.
+        assert len(futures) == 3
+        go_on.set()
+        wait(futures, 30)
+        assert loader.has_room
+
+
+def test_an_item_above_the_whole_budget_is_loaded(clips):
+    with MediaLoader(max_workers=1, byte_budget=1) as loader:
+        assert loader.has_room
+        loaded = loader.submit(video(clips["b_frames"])).result(30)
+        assert loaded.nbytes == 8 * FRAME_BYTES
+        assert not loader.has_room
+
+
+def test_images_from_files_bytes_and_videos(clips, counter, painted, tmp_path):
+    picture = painted(1, 61, 43)[0]
+    data = encode_image(picture)
+    path = tmp_path / "picture.png"
+    path.write_bytes(data)
+    with MediaLoader() as loader:
+        for ref in (MediaRef(kind="image", path=str(path)), MediaRef(kind="image", data=data)):
+            loaded = loader.submit(ref).result(30)
+            assert np.array_equal(loaded.frames, picture)
+            assert loaded.source == {"width": 61, "height": 43}
+            assert loaded.digest == hash_file(path)
+        small = loader.submit(MediaRef(kind="image", data=data), lambda n, h, w: (h // 2, w // 2))
+        assert small.result(30).frames.shape == (21, 30, 3)
+        frame = MediaRef(kind="image", path=str(clips["b_frames"]), frame=42)
+        loaded = loader.submit(frame).result(30)
+        assert counter(loaded.frames) == 42
+        assert loaded.indices == (42,)
+        with pytest.raises(MediaUnsupportedError, match="without path or data"):
+            loader.submit(MediaRef(kind="image")).result(30)
+
+
+def test_controls_share_the_decode_and_damage_a_copy(clips):
+    with MediaLoader(max_workers=1) as loader:
+        plain = loader.submit(video(clips["b_frames"], num_frames=6)).result(30)
+        changed = {
+            control: loader.submit(video(clips["b_frames"], num_frames=6, control=control)).result(
+                30
+            )
+            for control in ("black", "swap_red_blue", "shuffle_frames", "wrong_times", "text_only")
+        }
+        assert loader.statistics.misses == 1
+    assert not changed["black"].frames.any()
+    assert np.array_equal(changed["swap_red_blue"].frames, plain.frames[..., ::-1])
+    assert changed["wrong_times"].times == tuple(2 * time for time in plain.times)
+    assert np.array_equal(changed["text_only"].frames, plain.frames)
+    shuffled = changed["shuffle_frames"].frames
+    assert sorted(f.tobytes() for f in shuffled) == sorted(f.tobytes() for f in plain.frames)
+    assert all(not np.array_equal(a, b) for a, b in zip(shuffled, plain.frames, strict=True))
+    assert changed["shuffle_frames"].times == plain.times
+
+
+def test_shuffling_is_reproducible_and_moves_every_frame(painted):
+    frames = painted(9)
+    times = tuple(range(9))
+    first, _ = apply_control(frames, times, "shuffle_frames", seed="a")
+    again, _ = apply_control(frames, times, "shuffle_frames", seed="a")
+    other, _ = apply_control(frames, times, "shuffle_frames", seed="b")
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_closing_cancels_what_has_not_started(clips, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(prefetch_module, "_decode", lambda ref, size: go_on.wait(10))
+    loader = MediaLoader(max_workers=1)
+    futures = [loader.submit(video(clips["b_frames"], indices=(n,))) for n in range(4)]
+    threading.Timer(0.05, go_on.set).start()
+    loader.close()
+    assert [future.cancelled() for future in futures[1:]] == [True, True, True]
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        loader.submit(video(clips["b_frames"]))
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ValueError, match="at least 1"):
+        MediaLoader(max_workers=0)
