@@ -1,0 +1,194 @@
+"""Data sets of the Hugging Face hub: which files, from the local cache or downloaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from lmms.config.schema import EnvConfig
+from lmms.documents.files import split_files
+from lmms.documents.readers import LateReader, RowReader, open_files
+from lmms.documents.source import DocumentSource, open_folder
+from lmms.errors import DataError, HubError, LmmsError
+from lmms.tasks.spec import DatasetSpec
+
+T = TypeVar("T")
+
+_CARD = "README.md"
+_CONVERTED = "refs/convert/parquet"
+
+
+def open_hub(dataset: DatasetSpec, env: EnvConfig) -> DocumentSource:
+    """Opens a data set of the hub: from `env.data_roots`, from the hub's cache, or by download.
+
+    Only the files of the asked split are fetched. Media that the hub keeps in archives are not:
+    they are looked for below `env.data_roots` and `$HF_HOME`.
+
+    Raises:
+        DataError: The data set does not have the split or configuration.
+        HubError: It is neither on this machine nor can be fetched.
+    """
+    for root in env.data_roots:
+        folder = Path(root).expanduser() / dataset.path
+        if folder.is_dir():
+            return open_folder(
+                folder,
+                dataset,
+                config=dataset.name,
+                reference=str(folder),
+                media_roots=media_roots(dataset, env, folder),
+                card=_read(folder / _CARD),
+            )
+    return _open_offline(dataset, env) if env.offline else _open_online(dataset, env)
+
+
+def media_roots(dataset: DatasetSpec, env: EnvConfig, folder: Path | None) -> tuple[str, ...]:
+    """Returns where relative media paths are looked for: data roots, the data itself, hub home."""
+    subfolder = dataset.media_dir or ""
+    roots = []
+    for root in env.data_roots:
+        base = Path(root).expanduser()
+        roots += [base / subfolder, base / Path(subfolder).name, base]
+    if folder is not None:
+        roots.append(folder)
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    roots += [home / subfolder, home / Path(subfolder).name]
+    return tuple(dict.fromkeys(str(root) for root in roots))
+
+
+def _open_offline(dataset: DatasetSpec, env: EnvConfig) -> DocumentSource:
+    from huggingface_hub import snapshot_download
+
+    folder = Path(
+        _asked(
+            dataset,
+            lambda: snapshot_download(
+                dataset.path, repo_type="dataset", revision=dataset.revision, local_files_only=True
+            ),
+            hint="it is not in the local cache and env.offline=true; allow the download with "
+            "env.offline=false, or name its folder's parent in env.data_roots",
+        )
+    )
+    return open_folder(
+        folder,
+        dataset,
+        config=dataset.name,
+        reference=f"{dataset.path}@{folder.name[:12]}",
+        media_roots=media_roots(dataset, env, folder),
+        card=_read(folder / _CARD),
+    )
+
+
+def _open_online(dataset: DatasetSpec, env: EnvConfig) -> DocumentSource:
+    from huggingface_hub import HfApi
+
+    info = _asked(
+        dataset, lambda: HfApi().dataset_info(dataset.path, revision=dataset.revision), hint=None
+    )
+    revision = str(info.sha)
+    names = [sibling.rfilename for sibling in info.siblings or ()]
+    card = _read(_fetch(dataset, revision, _CARD)) if _CARD in names else None
+    try:
+        _choose(names, dataset, dataset.split, card)
+    except DataError:
+        # Data sets that are a script have their rows, converted, on a branch of their own.
+        converted = _converted_files(dataset)
+        if not converted:
+            raise
+        revision, names, card = _CONVERTED, converted, None
+    pool = dataset.fewshot_split
+    has_pool = pool is not None and pool != dataset.split
+
+    def open_split(split: str) -> RowReader:
+        return open_files(
+            [_fetch(dataset, revision, n) for n in _choose(names, dataset, split, card)]
+        )
+
+    return DocumentSource(
+        open_split(dataset.split),
+        dataset,
+        reference=f"{dataset.path}@{revision[:12]}",
+        media_roots=media_roots(dataset, env, None),
+        pool=LateReader(lambda: open_split(pool)) if has_pool and pool is not None else None,
+        pool_is_split=not has_pool,
+    )
+
+
+def _choose(names: Sequence[str], dataset: DatasetSpec, split: str, card: str | None) -> list[str]:
+    return split_files(
+        names,
+        split,
+        config=dataset.name,
+        patterns=dataset.data_files,
+        card=card,
+        origin=f"hub data set {dataset.path}",
+    )
+
+
+def _converted_files(dataset: DatasetSpec) -> list[str]:
+    from huggingface_hub import HfApi
+
+    try:
+        info = _asked(
+            dataset, lambda: HfApi().dataset_info(dataset.path, revision=_CONVERTED), hint=None
+        )
+    except LmmsError:
+        return []
+    return [sibling.rfilename for sibling in info.siblings or ()]
+
+
+def _fetch(dataset: DatasetSpec, revision: str, name: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(
+        _asked(
+            dataset,
+            lambda: hf_hub_download(dataset.path, name, repo_type="dataset", revision=revision),
+            hint=None,
+        )
+    )
+
+
+def _asked(dataset: DatasetSpec, ask: Callable[[], T], *, hint: str | None) -> T:
+    """Calls the hub and turns whatever goes wrong into one clear error."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = f"hub data set {dataset.path}"
+    try:
+        return ask()
+    except GatedRepoError as error:
+        raise HubError(
+            f"the hub gives {dataset.path!r} only to accounts that accepted its terms",
+            origin=where,
+            hint="accept them on its page and set HF_TOKEN",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise DataError(
+            f"{dataset.path!r} has no revision {dataset.revision!r}", origin=where
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise HubError(
+            f"the hub has no data set {dataset.path!r}, or it is private",
+            origin=where,
+            hint="check the name; a private one needs HF_TOKEN",
+        ) from error
+    except Exception as error:  # the client's transport, and its errors, differ by version
+        reason = " ".join(str(error).split())[:200]
+        raise HubError(
+            f"the data set {dataset.path!r} cannot be fetched: {reason}",
+            origin=where,
+            hint=hint or "check the network, or use data on this machine: env.data_roots=[FOLDER]",
+        ) from error
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None

@@ -1,0 +1,213 @@
+"""Aggregations: from the scores of all samples to one number with its uncertainty.
+
+An aggregation takes scores one by one (samples are streamed) and keeps what it needs: eight bytes
+per sample for a mean. Every result says how its interval was made.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lmms.errors import ConfigError
+from lmms.registry import Registry
+from lmms.statistics import Mean, bootstrap, summarize_mean
+from lmms.types import Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """An aggregated metric."""
+
+    mean: Mean
+    breakdown: Mapping[str, Any] = field(default_factory=dict)
+    """Category -> {"value", "n", "ci_low", "ci_high"}; a warning is under its own name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregationOptions:
+    """How uncertainty is computed."""
+
+    confidence: float = 0.95
+    bootstrap_samples: int = 1000
+    seed: int = 0
+
+
+class Aggregator(Protocol):
+    """Collects the scores of one metric."""
+
+    def add(self, score: Score, cluster: str | None) -> None:
+        """Takes the score of one sample that has a value."""
+        ...
+
+    def result(self, options: AggregationOptions) -> Aggregate:
+        """Returns the number over all samples taken so far."""
+        ...
+
+
+AGGREGATIONS: Registry[Callable[..., Aggregator]] = Registry(
+    "aggregation", group="lmms.aggregations"
+)
+
+
+class _Collected:
+    """Values, cluster numbers and group memberships in compact arrays."""
+
+    def __init__(self) -> None:
+        self.values = array("d")
+        self.clusters = array("q")
+        self.groups: dict[str, array[int]] = {}
+        self._numbers: dict[str, int] = {}
+        self._clustered = False
+
+    def add(self, score: Score, cluster: str | None) -> None:
+        assert score.value is not None
+        for name, value in ((score.record or {}).get("groups") or {}).items():
+            self.groups.setdefault(f"{name}={value}", array("q")).append(len(self.values))
+        # A sample without a cluster is a cluster of its own: it shares nothing with others.
+        key = f"sample {len(self.values)}" if cluster is None else f"cluster {cluster}"
+        if cluster is None:
+            self.clusters.append(-1 - len(self.values))
+        else:
+            self._clustered = True
+            self.clusters.append(self._numbers.setdefault(key, len(self._numbers)))
+        self.values.append(score.value)
+
+    def cluster_numbers(self) -> Any:
+        """Returns one number per sample, or None if no sample belongs to a cluster."""
+        import numpy as np
+
+        return np.frombuffer(self.clusters, dtype=np.int64) if self._clustered else None
+
+    def array(self) -> Any:
+        import numpy as np
+
+        return np.frombuffer(self.values, dtype=np.float64)
+
+    def breakdown(self, confidence: float) -> dict[str, Any]:
+        """Returns the mean of every group, by name, with the same statistics as the whole."""
+        import numpy as np
+
+        values, clusters = self.array(), self.cluster_numbers()
+        shown: dict[str, Any] = {}
+        for name in sorted(self.groups):
+            chosen = np.frombuffer(self.groups[name], dtype=np.int64)
+            part = None if clusters is None else clusters[chosen]
+            mean = summarize_mean(values[chosen], part, confidence=confidence)
+            shown[name] = {
+                "value": mean.value,
+                "n": mean.n,
+                "ci_low": mean.low,
+                "ci_high": mean.high,
+            }
+        return shown
+
+
+@AGGREGATIONS.register("mean")
+class MeanAggregator:
+    """The arithmetic mean.
+
+    Args:
+        decimals: Places to which a benchmark publishes its figure; the value alone is rounded.
+    """
+
+    def __init__(self, decimals: int | None = None) -> None:
+        self._collected = _Collected()
+        self._decimals = decimals
+
+    def add(self, score: Score, cluster: str | None) -> None:
+        """Takes one sample."""
+        self._collected.add(score, cluster)
+
+    def result(self, options: AggregationOptions) -> Aggregate:
+        """Returns the mean, by `lmms.statistics.summarize_mean`."""
+        from dataclasses import replace
+
+        mean = summarize_mean(
+            self._collected.array(),
+            self._collected.cluster_numbers(),
+            confidence=options.confidence,
+        )
+        if self._decimals is not None and mean.value is not None:
+            mean = replace(mean, value=round(mean.value, self._decimals))
+        return Aggregate(mean=mean, breakdown=self._collected.breakdown(options.confidence))
+
+
+class _CorpusAggregator:
+    """A statistic of all values together; its uncertainty comes from the bootstrap."""
+
+    def __init__(self) -> None:
+        self._collected = _Collected()
+
+    def add(self, score: Score, cluster: str | None) -> None:
+        """Takes one sample."""
+        self._collected.add(score, cluster)
+
+    def statistic(self, values: Any) -> float:
+        """Returns the statistic of an array of shape (n,)."""
+        raise NotImplementedError
+
+    def result(self, options: AggregationOptions) -> Aggregate:
+        """Returns the statistic with a seeded bootstrap standard error and percentile interval."""
+        values = self._collected.array()
+        if not values.size:
+            return Aggregate(mean=Mean(value=None, n=0))
+        spread = bootstrap(
+            values,
+            self.statistic,
+            replicates=options.bootstrap_samples,
+            seed=options.seed,
+            confidence=options.confidence,
+        )
+        value, n = self.statistic(values), int(values.size)
+        if spread is None:
+            return Aggregate(mean=Mean(value=value, n=n))
+        return Aggregate(
+            mean=Mean(
+                value=value,
+                n=n,
+                stderr=spread.stderr,
+                low=spread.low,
+                high=spread.high,
+                method="bootstrap",
+            )
+        )
+
+
+@AGGREGATIONS.register("perplexity")
+class PerplexityAggregator(_CorpusAggregator):
+    """exp(-mean) of the targets' log-likelihoods: per target, not per token."""
+
+    def statistic(self, values: Any) -> float:
+        """Returns exp(-mean)."""
+        try:
+            return math.exp(-float(values.mean()))
+        except OverflowError:
+            return math.inf
+
+
+@AGGREGATIONS.register("median")
+class MedianAggregator(_CorpusAggregator):
+    """The median; of an even number of values the mean of the two in the middle."""
+
+    def statistic(self, values: Any) -> float:
+        """Returns the median."""
+        import numpy as np
+
+        return float(np.median(values))
+
+
+def make_aggregator(name: str, kwargs: Mapping[str, Any], *, origin: str) -> Aggregator:
+    """Returns a new aggregator.
+
+    Raises:
+        UnknownNameError: There is no such aggregation.
+        ConfigError: It does not take these arguments.
+    """
+    try:
+        return AGGREGATIONS.get(name, origin=origin)(**kwargs)
+    except TypeError as error:
+        raise ConfigError(f"aggregation {name!r}: {error}", origin=origin) from error

@@ -1,0 +1,1 @@
+"""Extraction: from what a model wrote to what it answered."""

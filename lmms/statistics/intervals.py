@@ -1,0 +1,162 @@
+"""Means with standard errors and confidence intervals.
+
+Which interval is used is decided in one place, `summarize_mean`, and named in every result:
+
+    wilson              0/1 scores without clusters: right even when all are equal
+    clustered_t         clusters: mean ± t(C - 1) * clustered standard error, cut to [0, 1] for
+                        0/1 scores
+    wilson_clusters     clusters whose 0/1 scores leave no variance: Wilson with n = clusters
+    t                   other scores: mean ± t(n - 1) * standard error
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from lmms.statistics.clusters import clustered_stderr
+from lmms.statistics.quantiles import normal_quantile, t_quantile
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """A mean and what is known of its uncertainty; None where it is undefined."""
+
+    value: float | None
+    n: int
+    stderr: float | None = None
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+    clusters: int | None = None
+
+
+def mean_stderr(values: Any) -> float | None:
+    """Returns the standard error of the mean by the central limit theorem.
+
+    sqrt(sum((x - mean)^2) / (n - 1) / n); None for fewer than two values.
+    """
+    import numpy as np
+
+    x = np.asarray(values, dtype=np.float64)
+    if x.size < 2:
+        return None
+    return float(x.std(ddof=1)) / math.sqrt(x.size)
+
+
+def bernoulli_stderr(successes: float, n: int) -> float | None:
+    """Returns sqrt(p(1 - p)/n) for a share of successes; None for n = 0."""
+    if n == 0:
+        return None
+    share = successes / n
+    return math.sqrt(max(0.0, share * (1.0 - share)) / n)
+
+
+def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> Interval | None:
+    """Returns Wilson's score interval for a share; None for n = 0.
+
+    (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
+    """
+    if n == 0:
+        return None
+    z = normal_quantile(0.5 + confidence / 2.0)
+    share = successes / n
+    scale = 1.0 + z * z / n
+    centre = (share + z * z / (2.0 * n)) / scale
+    half = z * math.sqrt(max(0.0, share * (1.0 - share)) / n + z * z / (4.0 * n * n)) / scale
+    # Rounding must not leave a perfect score outside its own interval.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return Interval(low, high)
+
+
+def normal_interval(value: float, stderr: float, confidence: float = 0.95) -> Interval:
+    """Returns value ± z * stderr."""
+    half = normal_quantile(0.5 + confidence / 2.0) * stderr
+    return Interval(value - half, value + half)
+
+
+def t_interval(
+    value: float, stderr: float, degrees: float, confidence: float = 0.95
+) -> Interval | None:
+    """Returns value ± t(degrees) * stderr; None without degrees of freedom."""
+    if degrees <= 0:
+        return None
+    half = t_quantile(0.5 + confidence / 2.0, degrees) * stderr
+    return Interval(value - half, value + half)
+
+
+def summarize_mean(values: Any, clusters: Any = None, *, confidence: float = 0.95) -> Mean:
+    """Returns mean, standard error and interval of scores.
+
+    Args:
+        values: Scores, shape (n,).
+        clusters: Whole numbers, shape (n,), equal within a cluster; None: samples are independent.
+            If no two samples share a cluster they are independent as well.
+        confidence: Coverage of the interval.
+    """
+    import numpy as np
+
+    x = np.asarray(values, dtype=np.float64)
+    n = int(x.size)
+    if n == 0:
+        return Mean(value=None, n=0)
+    value = float(x.mean())
+    binary = bool(np.all((x == 0.0) | (x == 1.0)))
+    count = None if clusters is None else int(np.unique(np.asarray(clusters)).size)
+    if clusters is not None and count is not None and count < n:
+        return _clustered(x, clusters, value, count, binary, confidence)
+    stderr = mean_stderr(x)
+    if binary:
+        interval, method = wilson_interval(float(x.sum()), n, confidence), "wilson"
+    else:
+        interval = None if stderr is None else t_interval(value, stderr, n - 1, confidence)
+        method = "t"
+    return _mean(value, n, stderr, interval, method, count)
+
+
+def _clustered(
+    x: Any, clusters: Any, value: float, count: int, binary: bool, confidence: float
+) -> Mean:
+    stderr = clustered_stderr(x, clusters)
+    n = int(x.size)
+    if stderr is None:
+        return Mean(value=value, n=n, clusters=count)
+    if binary and stderr == 0.0:
+        # Nothing varies between clusters, which does not mean that nothing is uncertain.
+        interval = wilson_interval(value * count, count, confidence)
+        return _mean(value, n, stderr, interval, "wilson_clusters", count)
+    interval = t_interval(value, stderr, count - 1, confidence)
+    if binary and interval is not None:
+        interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
+    return _mean(value, n, stderr, interval, "clustered_t", count)
+
+
+def _mean(
+    value: float,
+    n: int,
+    stderr: float | None,
+    interval: Interval | None,
+    method: str,
+    clusters: int | None,
+) -> Mean:
+    if interval is None:
+        return Mean(value=value, n=n, stderr=stderr, clusters=clusters)
+    return Mean(
+        value=value,
+        n=n,
+        stderr=stderr,
+        low=interval.low,
+        high=interval.high,
+        method=method,
+        clusters=clusters,
+    )

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmms.statistics import (
+    bernoulli_stderr,
+    bootstrap,
+    clustered_stderr,
+    mean_stderr,
+    normal_interval,
+    normal_quantile,
+    stratified_sum,
+    summarize_mean,
+    t_interval,
+    t_quantile,
+    wilson_interval,
+)
+from lmms.statistics.bootstrap import replicate_statistics
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "statistics.json").read_text())
+
+
+def vector(case: dict) -> list[float]:
+    x = case["x"]
+    return [float(c) for c in x]
+
+
+@pytest.mark.parametrize("case", GOLDEN["single"], ids=lambda c: f"n{c['n']}")
+def test_single_scores_match_the_reference(case: dict) -> None:
+    x, n = vector(case), case["n"]
+    mean = float(np.mean(x))
+    assert mean == pytest.approx(case["mean"], rel=1e-12)
+    stderr = mean_stderr(x)
+    assert stderr == pytest.approx(case["se_clt"], rel=1e-9, abs=1e-15)
+    low, high = case["ci95_normal"]
+    normal = normal_interval(mean, stderr or 0.0)
+    assert (normal.low, normal.high) == pytest.approx((low, high), rel=1e-9)
+    student = t_interval(mean, stderr or 0.0, n - 1)
+    assert student is not None
+    assert (student.low, student.high) == pytest.approx(tuple(case["ci95_t"]), rel=1e-6)
+    if case.get("ci95_wilson"):
+        wilson = wilson_interval(sum(x), n)
+        assert wilson is not None
+        assert (wilson.low, wilson.high) == pytest.approx(
+            tuple(case["ci95_wilson"]), rel=1e-6, abs=1e-9
+        )
+        assert bernoulli_stderr(sum(x), n) == pytest.approx(case["se_bernoulli"], abs=1e-15)
+
+
+@pytest.mark.parametrize("case", GOLDEN["clustered"], ids=lambda c: f"{c['n']}in{c['clusters']}")
+def test_clustered_standard_errors_match_the_reference(case: dict) -> None:
+    names = {name: i for i, name in enumerate(dict.fromkeys(case["cluster"]))}
+    found = clustered_stderr(vector(case), [names[c] for c in case["cluster"]])
+    if case["clusters"] < 2:
+        assert found is None
+    else:
+        assert found == pytest.approx(case["se_clustered_inspect_CoverCm1"], rel=1e-9)
+
+
+def test_singleton_clusters_give_the_ordinary_standard_error() -> None:
+    x = [0.1, 0.9, 0.4, 0.4, 0.7]
+    assert clustered_stderr(x, range(5)) == pytest.approx(mean_stderr(x), rel=1e-12)
+
+
+@pytest.mark.parametrize("case", GOLDEN["bootstrap"], ids=lambda c: f"n{len(c['x'])}")
+def test_bootstrap_of_the_mean_is_near_its_exact_limit(case: dict) -> None:
+    found = bootstrap(case["x"], lambda v: float(v.mean()), replicates=2000, seed=7)
+    assert found is not None
+    exact = case["exact_bootstrap_se_of_mean"]
+    assert abs(found.stderr - exact) < 4 * exact / math.sqrt(2 * 2000)
+
+
+def test_bootstrap_does_not_depend_on_how_replicates_are_split() -> None:
+    x = np.asarray([0.1, 0.9, 0.4, 0.4, 0.7])
+    mean = lambda v: float(v.mean())  # noqa: E731
+    whole = replicate_statistics(x, mean, 10, seed=3)
+    parts = replicate_statistics(x, mean, 4, 3) + replicate_statistics(x, mean, 6, 3, first=4)
+    assert whole == parts
+    assert whole != replicate_statistics(x, mean, 10, seed=4)
+    assert len(set(whole)) > 5
+
+
+def test_bootstrap_is_undefined_for_one_sample_and_infinite_replicates() -> None:
+    assert bootstrap([1.0], lambda v: float(v.mean()), replicates=10, seed=0) is None
+    assert bootstrap([1.0, 2.0], lambda v: math.inf, replicates=10, seed=0) is None
+
+
+# Quantiles of Student's distribution from published tables and closed forms.
+@pytest.mark.parametrize(
+    ("probability", "degrees", "expected"),
+    [
+        (0.975, 1, math.tan(math.pi * 0.475)),
+        (0.975, 2, 4.302652729911275),
+        (0.975, 9, 2.2621571628540993),
+        (0.95, 30, 1.6972608865939574),
+        (0.995, 4, 4.604094871415897),
+        (0.025, 9, -2.2621571628540993),
+        (0.5, 3, 0.0),
+    ],
+)
+def test_t_quantiles(probability: float, degrees: float, expected: float) -> None:
+    assert t_quantile(probability, degrees) == pytest.approx(expected, rel=1e-9)
+
+
+def test_t_quantile_approaches_the_normal_one() -> None:
+    assert t_quantile(0.975, 1e6) == pytest.approx(normal_quantile(0.975), rel=1e-5)
+
+
+def test_summary_of_nothing_and_of_one() -> None:
+    assert summarize_mean([]).value is None
+    one = summarize_mean([0.3])
+    assert (one.value, one.stderr, one.low) == (0.3, None, None)
+
+
+def test_summary_of_perfect_scores_has_a_real_interval() -> None:
+    found = summarize_mean([1.0] * 20)
+    assert found.method == "wilson"
+    assert (found.low, found.high) == (pytest.approx(0.8389, abs=1e-4), 1.0)
+    clustered = summarize_mean([1.0] * 20, [i // 4 for i in range(20)])
+    assert clustered.method == "wilson_clusters"
+    assert clustered.low is not None
+    assert clustered.low < 0.6  # five clusters say less than twenty samples
+
+
+def test_summary_names_its_method() -> None:
+    assert summarize_mean([0.0, 1.0]).method == "wilson"
+    assert summarize_mean([0.25, 1.0]).method == "t"
+    found = summarize_mean([0, 1, 1, 0, 1, 1], [0, 0, 1, 1, 2, 2])
+    assert (found.method, found.clusters) == ("clustered_t", 3)
+    assert found.low is not None
+    assert found.low >= 0.0
+    assert summarize_mean([0.0, 1.0], [4, 9]).method == "wilson"
+    assert summarize_mean([0.0, 1.0], [4, 4]).stderr is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 4)), min_size=2),
+)
+def test_intervals_hold_their_mean(samples: list[tuple[float, int]]) -> None:
+    found = summarize_mean([v for v, _ in samples], [c for _, c in samples])
+    if found.low is not None:
+        assert found.value is not None
+        assert found.high is not None
+        assert found.low - 1e-12 <= found.value <= found.high + 1e-12
+
+
+def test_stratified_sum_adds_variances() -> None:
+    a, b = [100.0, 200.0, 0.0, 150.0], [50.0, 50.0, 100.0]
+    found = stratified_sum([a, b])
+    assert found.value == pytest.approx(np.mean(a) + np.mean(b))
+    assert found.stderr == pytest.approx(math.hypot(mean_stderr(a) or 0, mean_stderr(b) or 0))
+    assert found.method == "stratified_t"
+    assert stratified_sum([a, [1.0]]).stderr is None
+    assert stratified_sum([]).value is None
