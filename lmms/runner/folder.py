@@ -1,0 +1,191 @@
+"""The run's folder: which one to continue, or a new one; and the `latest` link.
+
+`run.resume=auto` continues the newest unfinished run of the same fingerprint below `output.dir`.
+How many documents are run is not in the fingerprint: a finished run of fewer documents than are
+asked for now is continued too, in its own folder, so that raising a limit asks only for the new
+documents. If everything asked for is there already, a new run starts.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmms.config.plan import RunPlan
+from lmms.errors import JournalError, PlanError
+from lmms.responses.atomic import replace_link, write_text
+from lmms.responses.reader import JournalReader
+from lmms.responses.store import JOURNAL_NAME
+
+PLAN_NAME = "plan.json"
+LATEST_NAME = "latest"
+_MAX_SHOWN_DIFFERENCES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where a run lives."""
+
+    path: Path
+    fingerprint: str
+    """Fingerprint that its journal has now."""
+    resumed: bool = False
+    sequence: int = 1
+    """Runs of one plan are counted, since clocks can go back."""
+
+
+def choose_folder(plan: RunPlan) -> RunFolder:
+    """Finds the run to continue, or makes the folder of a new one.
+
+    Raises:
+        PlanError: `run.resume` names a folder that is no run, or a run of another plan.
+        JournalError: A run to continue cannot be read, or no folder can be made.
+    """
+    resume = plan.config.run.resume
+    if resume not in ("auto", "never"):
+        return _named(Path(resume).expanduser(), plan)
+    root = Path(plan.config.output.dir).expanduser()
+    earlier = sorted(_earlier(root, plan), key=lambda run: run.sequence, reverse=True)
+    if resume == "auto":
+        for run in earlier:
+            if run.status != "complete":
+                return RunFolder(run.path, plan.fingerprint, True, run.sequence)
+        if earlier and not _covers(earlier[0].limits, wanted_limits(plan)):
+            return RunFolder(earlier[0].path, plan.fingerprint, True, earlier[0].sequence)
+    return _new(root, plan, 1 + max((run.sequence for run in earlier), default=0))
+
+
+def wanted_limits(plan: RunPlan) -> dict[str, int | None]:
+    """Returns how many documents of each task are asked for; None: all."""
+    config = plan.config
+    return {
+        label: ref.limit if ref.limit is not None else config.limit
+        for label, ref in config.tasks.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    path: Path
+    status: str
+    sequence: int
+    limits: Mapping[str, int | None]
+
+
+def _earlier(root: Path, plan: RunPlan) -> Iterator[_Earlier]:
+    for path in sorted(root.glob(f"*-{plan.run_id[:8]}*")):
+        if not (path / JOURNAL_NAME).is_file() or path.is_symlink():
+            continue
+        with JournalReader(path) as journal:
+            if journal.meta("fingerprint") != plan.fingerprint:
+                continue
+            limits: Any = journal.meta("limits") or {}
+            sequence = journal.meta("sequence", 0)
+            yield _Earlier(
+                path,
+                str(journal.meta("status", "running")),
+                sequence if isinstance(sequence, int) else 0,
+                limits,
+            )
+
+
+def _covers(held: Mapping[str, int | None], wanted: Mapping[str, int | None]) -> bool:
+    for label, count in wanted.items():
+        limit = held.get(label, 0)
+        if limit is not None and (count is None or count > limit):
+            return False
+    return True
+
+
+def _new(root: Path, plan: RunPlan, sequence: int) -> RunFolder:
+    model = re.sub(r"[^A-Za-z0-9._-]+", "-", plan.model.shown_as).strip("-.") or "model"
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{model}-{plan.run_id[:8]}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            path = root / (name if number == 1 else f"{name}-{number}")
+            try:
+                path.mkdir()
+            except FileExistsError:
+                number += 1
+                continue
+            return RunFolder(path, plan.fingerprint, False, sequence)
+    except OSError as error:
+        raise JournalError(
+            f"no run folder can be made: {error.strerror}",
+            origin=f"output.dir={plan.config.output.dir}",
+            hint="choose another place with output.dir=PATH",
+        ) from error
+
+
+def _named(path: Path, plan: RunPlan) -> RunFolder:
+    if not (path / JOURNAL_NAME).is_file():
+        raise PlanError(
+            f"{str(path)!r} is not the folder of a run",
+            origin="run.resume",
+            allowed="auto, never, or a run's folder",
+        )
+    path = path.resolve()
+    with JournalReader(path) as journal:
+        held = str(journal.meta("fingerprint"))
+        sequence = journal.meta("sequence", 1)
+    if held != plan.fingerprint:
+        _check_only_scoring_differs(path, plan)
+    return RunFolder(path, held, True, sequence if isinstance(sequence, int) else 1)
+
+
+def _check_only_scoring_differs(path: Path, plan: RunPlan) -> None:
+    """Allows a changed task definition: what is asked otherwise has another key anyway."""
+    try:
+        old = RunPlan.model_validate_json((path / PLAN_NAME).read_bytes()).identity()
+    except (OSError, ValueError) as error:
+        raise PlanError(
+            f"{PLAN_NAME} of the run to continue cannot be read", origin=str(path)
+        ) from error
+    differing = sorted(_differences(old, plan.identity()))
+    others = [name for name in differing if not re.fullmatch(r"tasks\..+\.digest", name)]
+    if others:
+        shown = ", ".join(others[:_MAX_SHOWN_DIFFERENCES])
+        raise PlanError(
+            f"the run to continue belongs to another plan; these differ: {shown}",
+            origin=f"run.resume={path}",
+            hint="run.resume=never starts a run of its own",
+        )
+
+
+def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in {*old, *new}:
+            yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+    elif old != new:
+        yield name
+
+
+def write_plan(folder: Path, plan: RunPlan) -> None:
+    """Writes `plan.json`; on resume it is rewritten, since the limit may be another.
+
+    Raises:
+        JournalError: The folder cannot be written to.
+    """
+    try:
+        write_text(folder / PLAN_NAME, plan.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise JournalError(
+            f"the run folder cannot be written to: {error.strerror}",
+            origin=str(folder),
+            hint="free some space or choose another place with output.dir=PATH",
+        ) from error
+
+
+def link_latest(folder: Path) -> str | None:
+    """Points `latest` beside the folder at it; returns why that was not possible, if it was not."""
+    try:
+        replace_link(folder.parent / LATEST_NAME, folder.name)
+    except OSError as error:
+        return f"no link {LATEST_NAME!r} was made: {error.strerror or error}"
+    return None
