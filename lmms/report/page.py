@@ -1,0 +1,297 @@
+"""`report.html`: one file that shows a run to somebody who was not there.
+
+It loads nothing and runs nothing: a strict content security policy allows its own style sheet (by
+hash) and embedded pictures, and every text that a model or a data set wrote is escaped. This
+module loads Jinja2, so it is itself imported only when a page is written.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import takewhile
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from lmms.report.efficiency import efficiency_view
+from lmms.report.jsonable import dumps
+from lmms.report.pictures import Budget, PixelReader
+from lmms.report.plots import ForestRow, Segment, bar, forest
+from lmms.report.tables import metric_cells, result_table
+from lmms.report.transcript import Card, card_of, reasoning_tags
+from lmms.report.verdicts import VERDICTS, SampleChooser, Verdict
+from lmms.report.wording import (
+    STATUS_WORDS,
+    counted,
+    displayable,
+    duration,
+    embedded_notice,
+    failure_lines,
+    reproduce_command,
+    warning_lines,
+)
+from lmms.types import MetricResult, RunResult, Sample, TaskResult
+
+_MAX_HEADLINES = 12
+"""Cards above the table; with more tasks the table is the better overview."""
+_PAGE_BYTES = 18_000_000
+"""Bytes for samples, pictures included; the rest of a page of 20 MB is left for everything else."""
+
+VERDICT_WORDS: Mapping[Verdict, str] = {
+    "failed": "failed",
+    "refused": "refused",
+    "truncated": "cut off",
+    "unparsed": "unparsed",
+    "wrong": "wrong",
+    "partial": "partly right",
+    "right": "right",
+    "unscored": "not scored by this metric",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The first number of a task."""
+
+    label: str
+    metric: str
+    value: str
+    interval: str
+    n: int
+    verdicts: tuple[tuple[Verdict, str, int], ...]
+    bar: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """The samples of one task."""
+
+    label: str
+    groups: tuple[tuple[Verdict, str, int, tuple[Card, ...]], ...]
+    """Verdict, its word, how many samples have it in all, and the cards."""
+    note: str
+
+
+def html_report(
+    run: RunResult,
+    choosers: Mapping[str, SampleChooser],
+    pictures: Callable[[str], Callable[[Sample], PixelReader]],
+) -> str:
+    """Returns the report as one HTML page.
+
+    Args:
+        run: The run.
+        choosers: Per label of a task, what `SampleChooser` saw of its samples.
+        pictures: Per label, what gives the reader of a sample's pictures.
+    """
+    environment = _environment()
+    style = resources.files("lmms.report").joinpath("templates/report.css").read_text("utf-8")
+    budget = Budget(_PAGE_BYTES)
+    problems = failure_lines(run), warning_lines(run)
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        # The style sheet is ours; its hash in the policy is over exactly these bytes.
+        style=Markup(style),
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        status=STATUS_WORDS[run.status],
+        facts=list(_run_facts(run)),
+        notice=embedded_notice(run),
+        command=reproduce_command(run),
+        headlines=[
+            _headline(task, choosers.get(key))
+            for key, task in list(run.tasks.items())[:_MAX_HEADLINES]
+        ],
+        columns=result_table(run).columns,
+        rows=list(_rows_with_spans(run)),
+        forests=[Markup(plot) for plot in _forests(run)],
+        breakdowns=list(_breakdowns(run)),
+        efficiency=efficiency_view(run),
+        failures=problems[0],
+        warnings=problems[1],
+        galleries=[
+            _gallery(run, key, task, choosers[key], pictures(key), budget)
+            for key, task in run.tasks.items()
+            if key in choosers
+        ],
+        settings=dumps(run.raw.get("config", {}).get("resolved_cli_args"), indent=2),
+        model_identity=dumps(run.raw.get("model", {}).get("identity"), indent=2),
+        environment=list(_environment_facts(run.raw.get("environment", {}))),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lmms.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalized,
+    )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _finalized(value: Any) -> Any:
+    return (
+        displayable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    )
+
+
+def _breakable(name: str) -> Markup:
+    """Lets a browser break a long name where a reader would."""
+    return Markup(re.sub(r"([_@/.])", r"\1<wbr>", str(escape(displayable(name)))))
+
+
+def _run_facts(run: RunResult) -> Iterator[tuple[str, str]]:
+    raw = run.raw
+    if date := raw.get("end_time") or raw.get("date"):
+        yield "Finished", str(date).replace("T", " ").replace("Z", " UTC")
+    if seconds := raw.get("total_evaluation_time_seconds"):
+        yield "Duration", duration(float(seconds))
+    yield "Samples", f"{sum(task.n_effective for task in run.tasks.values()):,}"
+    if dtype := raw.get("config", {}).get("model_dtype"):
+        yield "Precision", str(dtype)
+    if version := raw.get("environment", {}).get("lmms"):
+        yield "lmms", str(version)
+    yield "Fingerprint", str(raw.get("plan_fingerprint", ""))[:12]
+    yield "Run", str(raw.get("run_id", ""))
+
+
+def _headline(task: TaskResult, chooser: SampleChooser | None) -> Headline:
+    metric = next((m for m in task.metrics if m.value is not None), None)
+    value, _, interval = metric_cells(metric) if metric else ("–", "–", "–")
+    counts = chooser.counts if chooser else {}
+    verdicts = tuple((v, VERDICT_WORDS[v], counts[v]) for v in VERDICTS if counts.get(v))
+    segments = [Segment(f"v-{v}", n, f"{counted(n, 'sample')} {word}") for v, word, n in verdicts]
+    return Headline(
+        label=task.label,
+        metric=_metric_name(metric) if metric else "",
+        value=value,
+        interval=interval,
+        n=metric.n if metric else task.n_effective,
+        verdicts=tuple(reversed(verdicts)),
+        bar=Markup(bar(segments[::-1], title=f"verdicts of {task.label}", height=8)),
+    )
+
+
+def _metric_name(metric: MetricResult) -> str:
+    return metric.name if metric.filter == "none" else f"{metric.name}, {metric.filter}"
+
+
+def _rows_with_spans(run: RunResult) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Gives the rows of the table, each with the number of rows that its task's name spans."""
+    cells = result_table(run).cells
+    for number, row in enumerate(cells):
+        following = takewhile(lambda later: not later[0], cells[number + 1 :])
+        yield row, 1 + sum(1 for _ in following) if row[0] else 0
+
+
+def _forests(run: RunResult) -> Iterator[str]:
+    """One plot over all numbers between 0 and 1, and one per task that has others."""
+    shares: list[ForestRow] = []
+    scaled: list[str] = []
+    for task in run.tasks.values():
+        heading = ForestRow(task.label, None, role="heading")
+        rows = [_metric_row(metric) for metric in task.metrics if metric.value is not None]
+        inside = [row for row in rows if row.value is not None and 0 <= row.value <= 1]
+        if inside:
+            shares += [heading, *inside]
+        if others := [row for row in rows if row not in inside]:
+            scaled.append(forest([heading, *others], title=f"metrics of {task.label}"))
+    if shares:
+        yield forest(shares, title="metrics with their intervals")
+    yield from scaled
+
+
+def _metric_row(metric: MetricResult, label: str | None = None) -> ForestRow:
+    return ForestRow(
+        label=label or _metric_name(metric),
+        value=metric.value,
+        low=metric.ci_low,
+        high=metric.ci_high,
+        n=metric.n,
+        stderr=metric.stderr,
+    )
+
+
+def _breakdowns(run: RunResult) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Gives per task the metrics that have categories, each with its plot."""
+    for task in run.tasks.values():
+        plots = []
+        for metric in task.metrics:
+            if rows := list(_categories(metric.breakdown)):
+                title = f"{metric.name} of {task.label} by category"
+                plot = forest([_metric_row(metric, "all"), *rows], title=title)
+                plots.append((_metric_name(metric), Markup(plot)))
+        if plots:
+            yield task.label, plots
+
+
+def _categories(breakdown: Mapping[str, Any]) -> Iterator[ForestRow]:
+    """Gives a row per category; those named `column=value` under a heading for the column."""
+    column = ""
+    for name, entry in breakdown.items():
+        if not isinstance(entry, Mapping):
+            continue
+        before, _, value = str(name).rpartition("=")
+        if before and before != column:
+            yield ForestRow(before.replace("_", " "), None, role="heading")
+        column = before
+        known = entry.get("value")
+        yield ForestRow(
+            label=value,
+            value=known if isinstance(known, int | float) else None,
+            low=entry.get("ci_low"),
+            high=entry.get("ci_high"),
+            n=entry.get("n"),
+            role="category",
+            stderr=entry.get("stderr"),
+        )
+
+
+def _gallery(
+    run: RunResult,
+    key: str,
+    task: TaskResult,
+    chooser: SampleChooser,
+    pictures: Callable[[Sample], PixelReader],
+    budget: Budget,
+) -> Gallery:
+    settings = run.raw.get("config", {}).get("resolved_cli_args", {}).get("tasks", {}).get(key, {})
+    tags = reasoning_tags(settings)
+    groups, left_out = [], 0
+    for verdict, samples in chooser.chosen().items():
+        cards: list[Card] = []
+        for sample in samples:
+            card = card_of(sample, chooser.metric, read=pictures(sample), budget=budget, tags=tags)
+            if budget.take(card.size):
+                cards.append(card)
+            else:
+                left_out += 1
+        words, total = VERDICT_WORDS[verdict], chooser.counts[verdict]
+        groups.append((verdict, words, total, tuple(cards)))
+    shown = sum(len(cards) for *_, cards in groups)
+    note = f"{shown:,} of {counted(chooser.counts.total(), 'sample')}"
+    if left_out:
+        note += f"; {left_out:,} left out to keep this page small"
+    return Gallery(task.label, tuple(groups), note)
+
+
+def _environment_facts(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in environment.items():
+        if name == "packages" and isinstance(value, Mapping):
+            yield name, ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            if value:
+                yield name, ", ".join(map(str, value))
+        elif value not in (None, ""):
+            yield name, str(value)

@@ -1,0 +1,173 @@
+"""Plots of the report, drawn as plain SVG: no script, no font, no colour of their own.
+
+Colours come from the page's style sheet by class, so that plots follow light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape as escape_markup
+from typing import Literal
+
+from lmms.report.digits import decimals_for, fixed
+from lmms.report.wording import displayable
+
+_WIDTH = 960
+_LABELS = 300
+_COUNTS = 272
+_VALUES = 178
+_ROW = 30
+_AXIS = 34
+_MAX_LABEL = 30
+_MAX_HEADING = 100
+
+
+def escape(text: str) -> str:
+    """Returns `text` for use between tags and in quoted attributes."""
+    return escape_markup(displayable(text))
+
+
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """A value with its interval."""
+
+    label: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    role: Literal["heading", "metric", "category"] = "metric"
+    """A heading is a label alone."""
+    stderr: float | None = None
+
+
+def forest(rows: Sequence[ForestRow], *, title: str) -> str:
+    """Returns a forest plot: one line per row, a dot at the value, a bar over the interval.
+
+    Rows without a value say so. All rows share one axis: 0 to 1 where everything lies within.
+
+    Args:
+        rows: At least one.
+        title: For readers that cannot see it.
+    """
+    low, high = _domain(rows)
+    height = _ROW * len(rows) + _AXIS
+    left, right = _LABELS, _WIDTH - _VALUES
+    ticks = _ticks(low, high)
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * (right - left)
+
+    parts = [
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'aria-label="{escape(title)}">'
+    ]
+    bottom = height - _AXIS + 6
+    for tick in ticks:
+        at, text = f"{x(tick):.1f}", _tick_text(tick, ticks)
+        parts.append(
+            f'<line class="grid" x1="{at}" x2="{at}" y1="2" y2="{bottom}"/>'
+            f'<text class="tick" x="{at}" y="{bottom + 18}">{text}</text>'
+        )
+    for number, row in enumerate(rows):
+        parts.extend(_forest_row(row, _ROW * (number + 0.5) + 2, x))
+    if any(row.n is not None for row in rows):
+        parts.append(f'<text class="count" x="{_COUNTS}" y="{bottom + 18}">n</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def _forest_row(row: ForestRow, y: float, x: Callable[[float], float]) -> Iterator[str]:
+    longest = _MAX_HEADING if row.role == "heading" else _MAX_LABEL
+    label = row.label if len(row.label) <= longest else row.label[: longest - 1] + "…"
+    indent = 0 if row.role == "heading" else 14
+    yield (
+        f'<g class="row {row.role}"><title>{escape(row.label)}</title>'
+        f'<text class="label" x="{indent}" y="{y + 4.5:.1f}">{escape(label)}</text>'
+    )
+    if row.role == "heading":
+        yield "</g>"
+        return
+    if row.n is not None:
+        yield f'<text class="count" x="{_COUNTS}" y="{y + 4.5:.1f}">{row.n:,}</text>'
+    if row.low is not None and row.high is not None:
+        a, b = x(row.low), x(row.high)
+        yield (
+            f'<line class="ci" x1="{a:.1f}" x2="{b:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<path class="cap" d="M{a:.1f} {y - 5:.1f}v10M{b:.1f} {y - 5:.1f}v10"/>'
+        )
+    if row.value is not None:
+        radius = 5.5 if row.role == "metric" else 4.5
+        yield f'<circle class="dot" cx="{x(row.value):.1f}" cy="{y:.1f}" r="{radius}"/>'
+    decimals = decimals_for(row.value, row.stderr, row.low, row.high, n=row.n)
+    value = fixed(row.value, decimals, missing="not available")
+    interval = ""
+    if row.low is not None and row.high is not None:
+        span = f"{fixed(row.low, decimals)} – {fixed(row.high, decimals)}"
+        interval = f'<tspan class="range" dx="8">{span}</tspan>'
+    start = _WIDTH - _VALUES + 20
+    yield f'<text class="value" x="{start}" y="{y + 4.5:.1f}">{value}{interval}</text></g>'
+
+
+def _domain(rows: Sequence[ForestRow]) -> tuple[float, float]:
+    known = [v for row in rows for v in (row.value, row.low, row.high) if v is not None]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    low, high = min(low, 0.0), max(high, 0.0)
+    step = _step(low, high)
+    return math.floor(low / step) * step, math.ceil(high / step) * step
+
+
+def _step(low: float, high: float) -> float:
+    """Returns the distance of about five ticks: 1, 2, 2.5 or 5 times a power of ten."""
+    rough = (high - low) / 5 or 1.0
+    power = 10.0 ** math.floor(math.log10(rough))
+    return power * next(f for f in (1, 2, 2.5, 5, 10) if f * power >= rough * (1 - 1e-9))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    step = 0.25 if (low, high) == (0.0, 1.0) else _step(low, high)
+    count = round((high - low) / step)
+    return [low + i * step for i in range(count + 1)]
+
+
+def _tick_text(tick: float, ticks: Sequence[float]) -> str:
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    if round(step * 10**decimals, 9) % 1:
+        decimals += 1
+    return f"{tick:,.{decimals}f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a bar."""
+
+    name: str
+    """Class in the style sheet, and what it stands for."""
+    amount: float
+    title: str
+
+
+def bar(segments: Sequence[Segment], *, title: str, height: int = 14) -> str:
+    """Returns one bar whose pieces are as long as their share; pieces of nothing are left out."""
+    total = sum(s.amount for s in segments)
+    if total <= 0:
+        return ""
+    parts = [
+        f'<svg class="bar" viewBox="0 0 {_WIDTH} {height}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}">'
+    ]
+    start = 0.0
+    for segment in segments:
+        width = segment.amount / total * _WIDTH
+        if width > 0:
+            parts.append(
+                f'<rect class="{escape(segment.name)}" x="{start:.2f}" y="0" '
+                f'width="{max(width - 2, 1):.2f}" height="{height}">'
+                f"<title>{escape(segment.title)}</title></rect>"
+            )
+        start += width
+    return "".join([*parts, "</svg>"])

@@ -1,0 +1,133 @@
+"""Runs that are under way, or were broken off: read from their plan and their journal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmms.errors import LmmsError, PlanError, UnknownNameError
+from lmms.report.facts import RunFacts
+from lmms.report.results import build_results, read_results
+from lmms.responses.lock import live_owner
+from lmms.responses.reader import JournalReader
+from lmms.types import MetricResult, RunResult, Sample, TaskResult
+
+if TYPE_CHECKING:
+    from lmms.config.plan import PlannedTask, RunPlan
+
+
+def read_plan(folder: Path) -> RunPlan:
+    """Returns the plan of a run.
+
+    Raises:
+        PlanError: There is none, or it is not one that this version of lmms can read.
+    """
+    from pydantic import ValidationError
+
+    from lmms.config.plan import RunPlan
+
+    try:
+        return RunPlan.model_validate_json((folder / "plan.json").read_bytes())
+    except OSError as error:
+        raise PlanError(f"cannot read plan.json: {error.strerror}", origin=str(folder)) from error
+    except ValidationError as error:
+        raise PlanError(
+            f"plan.json cannot be read: {error.error_count()} fields do not fit, the first: "
+            f"{'.'.join(map(str, error.errors()[0]['loc'])) or 'the file'}: "
+            f"{error.errors()[0]['msg']}",
+            origin=str(folder),
+            hint="a run is read with the version of lmms that wrote it",
+        ) from error
+
+
+def load_unfinished(folder: Path) -> RunResult:
+    """Returns a run as far as it has come.
+
+    Its numbers are over the samples that are in the journal now. `status` is "running" while a
+    process works in the folder, else "interrupted".
+
+    Raises:
+        PlanError: The plan cannot be read.
+        JournalError: The journal cannot be read.
+    """
+    plan = read_plan(folder)
+    with JournalReader(folder) as journal:
+        results = {t.label: _result_so_far(plan, t, journal) for t in plan.tasks}
+        warnings = [str(damage) for damage in journal.damage]
+    facts = RunFacts(status="running" if live_owner(folder) else "interrupted", warnings=warnings)
+    return read_results(build_results(folder, plan, results, facts), path=str(folder))
+
+
+def unfinished_samples(folder: Path, label: str) -> Iterator[Sample]:
+    """Gives the samples of a task that an unfinished run has so far, in document order.
+
+    Raises:
+        UnknownNameError: The plan has no such task.
+    """
+    tasks = read_plan(folder).tasks
+    task = next((t for t in tasks if label in (t.label, t.shown_as)), None)
+    if task is None:
+        known = [t.label for t in tasks]
+        raise UnknownNameError("task of this run", label, known, origin=str(folder))
+    with JournalReader(folder) as journal:
+        yield from journal.samples(task.label)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts samples by status and failure while they stream by."""
+
+    statuses: Counter[str]
+    failures: Counter[str]
+
+    def over(self, samples: Iterator[Sample]) -> Iterator[Sample]:
+        for sample in samples:
+            self.statuses[sample.status] += 1
+            if sample.failure is not None:
+                self.failures[sample.failure.kind] += 1
+            yield sample
+
+
+def _result_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> TaskResult:
+    tally = _Tally(Counter(), Counter())
+    samples = tally.over(journal.samples(task.label))
+    warnings: list[str] = []
+    metrics: tuple[MetricResult, ...] = ()
+    try:
+        metrics = _metrics_so_far(plan, task, samples)
+    except LmmsError as error:
+        # The task's own code decides what its numbers are; without it there are only counts.
+        warnings.append(f"no numbers yet: {error.message}")
+    for _ in samples:
+        pass
+    return TaskResult(
+        task=task.name,
+        label=task.shown_as,
+        version=task.version,
+        num_fewshot=task.num_fewshot,
+        metrics=metrics,
+        n_original=task.documents.value or tally.statuses.total(),
+        n_effective=tally.statuses.total(),
+        status_counts=dict(tally.statuses),
+        failures=dict(tally.failures),
+        warnings=tuple(warnings),
+    )
+
+
+def _metrics_so_far(
+    plan: RunPlan, task: PlannedTask, samples: Iterator[Sample]
+) -> tuple[MetricResult, ...]:
+    from lmms.scoring import make_scorer
+    from lmms.tasks import load_spec
+
+    env, statistics = plan.config.env, plan.config.statistics
+    spec = load_spec(task.name, task_paths=env.task_paths, trust_code=env.trust_task_code)
+    scorer = make_scorer(spec, plan.config.tasks[task.label].reasoning, seed=plan.config.seed)
+    return scorer.aggregate(
+        samples,
+        confidence=statistics.confidence,
+        bootstrap_samples=statistics.bootstrap_samples,
+    )

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmms.report.plots import ForestRow, Segment, bar, forest
+
+SVG = re.compile(r"<(\w+)")
+
+
+def circles(plot: str) -> list[float]:
+    return [float(x) for x in re.findall(r'class="dot" cx="([\d.]+)"', plot)]
+
+
+def test_values_between_zero_and_one_share_that_axis() -> None:
+    plot = forest([ForestRow("a", 0.0), ForestRow("b", 0.5), ForestRow("c", 1.0)], title="t")
+    left, middle, right = circles(plot)
+    assert middle == (left + right) / 2
+    assert re.findall(r'class="tick"[^>]*>([^<]+)', plot) == [
+        "0.00",
+        "0.25",
+        "0.50",
+        "0.75",
+        "1.00",
+    ]
+
+
+def test_the_interval_lies_where_its_numbers_are() -> None:
+    rows = [ForestRow("a", 0.5, 0.25, 0.75), ForestRow("low", 0.25), ForestRow("high", 0.75)]
+    plot = forest(rows, title="t")
+    ends = re.search(r'class="ci" x1="([\d.]+)" x2="([\d.]+)"', plot)
+    assert ends is not None
+    _, low, high = circles(plot)
+    assert (float(ends[1]), float(ends[2])) == (low, high)
+
+
+def test_other_scales_get_round_ticks_around_all_values() -> None:
+    plot = forest([ForestRow("mme", 1583.2, 1490.0, 1672.0)], title="t")
+    ticks = [float(t.replace(",", "")) for t in re.findall(r'class="tick"[^>]*>([^<]+)', plot)]
+    assert ticks[0] == 0.0
+    assert ticks[-1] >= 1672
+    assert "1,583" in plot or "1583" in plot
+
+
+def test_a_row_without_a_value_says_so() -> None:
+    plot = forest([ForestRow("a", None, n=0)], title="t")
+    assert "not available" in plot
+    assert "circle" not in plot
+
+
+numbers = st.none() | st.floats(-1e9, 1e9, allow_nan=False)
+
+
+@given(st.text(max_size=60), numbers, numbers, numbers, st.none() | st.integers(0, 10**9))
+def test_any_label_and_number_gives_well_formed_svg(
+    label: str, value: float | None, low: float | None, high: float | None, n: int | None
+) -> None:
+    label = "".join(c for c in label if c.isprintable())
+    row = ForestRow(label + '"<script>', value, low, high, n)
+    plot = forest([ForestRow(label, None, role="heading"), row], title=label + '">')
+    tree = ElementTree.fromstring(plot)
+    assert {e.tag for e in tree.iter()} <= {
+        "svg", "g", "title", "text", "tspan", "line", "path", "circle",
+    }  # fmt: skip
+    assert all(0 <= x <= 960 for x in circles(plot))
+
+
+def test_bar_pieces_are_as_long_as_their_share() -> None:
+    segments = [Segment("a", 3, "a"), Segment("b", 0, "none"), Segment("c", 1, "c <&>")]
+    plot = bar(segments, title="t")
+    rects = ElementTree.fromstring(plot).findall("rect")
+    assert [r.get("class") for r in rects] == ["a", "c"]
+    assert [float(r.get("x", "")) for r in rects] == [0.0, 720.0]
+    assert bar([], title="t") == ""
