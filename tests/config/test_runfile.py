@@ -79,7 +79,7 @@ def test_variables_are_expanded_before_anything_else(write_run, monkeypatch):
     monkeypatch.delenv("LAB_LIMIT", raising=False)
     run = _one(
         write_run(
-            "env:\n  DATA: ${LAB}/data\n  DEEP: ${DATA}/x\n  PLAIN: $LAB/y\n  NUMBER: 3\n  ON: true\n"
+            "env:\n  DATA: ${LAB}/data\n  DEEP: ${DATA}/x\n  PLAIN: $LAB/y\n  NUMBER: 3\n  YES_NO: true\n"
             "model: dummy\ntask: gsm8k\n"
             "output: {dir: '${DEEP}/${LAB_NAME:-none}'}\n"
         )
@@ -90,7 +90,7 @@ def test_variables_are_expanded_before_anything_else(write_run, monkeypatch):
         "DEEP": "/lab/data/x",
         "PLAIN": "/lab/y",
         "NUMBER": "3",
-        "ON": "true",
+        "YES_NO": "true",
     }
     assert "DATA" not in os.environ
 

@@ -130,7 +130,8 @@ def test_tokens_are_masked_by_their_shape(text):
     assert masked.endswith(" there")
 
 
-def test_a_wrong_value_below_a_secret_key_is_not_shown():
-    with pytest.raises(ConfigError) as caught:
-        compile_run(["task=gsm8k", f"env.variables.HF_TOKEN=[{SECRET}"])
+@pytest.mark.parametrize("key", ["model.kwarg.api_key", "env.variable.HF_TOKEN", "env.HF_TOKEN"])
+def test_a_secret_below_a_mistyped_key_is_not_shown(key):
+    with pytest.raises(ConfigError, match="unknown configuration key") as caught:
+        compile_run(["task=gsm8k", f"{key}={SECRET}"])
     assert SECRET not in str(caught.value)

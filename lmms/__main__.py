@@ -1,0 +1,9 @@
+"""`python -m lmms` is `lmms`."""
+
+from __future__ import annotations
+
+import sys
+
+from lmms.cli.main import main
+
+sys.exit(main())

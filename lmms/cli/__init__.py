@@ -1,0 +1,1 @@
+"""The command line: a thin layer on `lmms.api`. Nobody imports this package."""

@@ -1,0 +1,107 @@
+"""The help texts. No imports: `lmms --help` is the first thing that a person waits for."""
+
+from __future__ import annotations
+
+MAIN = """\
+lmms: evaluate language and multimodal models
+
+  lmms +experiment=longvideo model=qwen3_vl           run it, offline, on the shipped canary
+  lmms +experiment=longvideo model=qwen3_vl env=hub   the same with real weights and data
+  lmms model=qwen3_vl 'task=[mmmu_val,mme]' tasks.mmmu_val.limit=50
+  lmms -m model=qwen3_vl,dummy task=gsm8k,hellaswag   a sweep: four runs and one table
+  lmms --config run.yaml generation.temperature=0     a run file; words win over it
+
+Commands
+  (words)          run what the words describe; the same words resume an unfinished run
+  plan WORDS       what would run: documents, requests, frames, tokens
+                   --render counts fully, --json, --yaml prints a run file
+  ls WHAT          tasks, models, groups or experiments; --match PATTERN, --json
+  show RUN         a finished or running run; --samples TASK, --yaml, --json
+  version          versions of what can change a result
+  completion SHELL the script for bash, zsh or fish
+
+Words
+  GROUP=OPTION     model, task, generation, media, env, executor
+  +experiment=NAME a whole set-up
+  key=value        one value, e.g. limit=50, generation.max_new_tokens=64,
+                   tasks.mme.limit=10, model.kwargs.NAME=VALUE, output.dir=DIR
+  'task=[a,b]'     several tasks; globs and groups work too: 'task=mm*'
+
+Flags
+  -c, --config FILE    a run, or a list of runs, in YAML
+  -m, --multirun       every combination of comma-separated values
+      --config-dir DIR a folder with further group options
+      --json           one JSON document on stdout
+      --debug          tracebacks
+  -q, --quiet          no progress
+  -h, --help           this text; also after a command
+
+Exit codes
+  0 all is complete      1 internal error      2 configuration, plan or name
+  3 more samples failed than run.max_failed_share allows
+  4 media    5 model or network    6 scoring    130 interrupted (the same words resume)
+"""
+
+PLAN = """\
+lmms plan WORDS: what would run, without importing a model library or reading weights
+
+  lmms plan +experiment=longvideo model=qwen3_vl
+  lmms plan 'task=[mme,gsm8k]' limit=20 --render
+
+  --render       reads the data and counts documents, requests, frames and words
+  --yaml         prints the run file that makes this plan
+  --json         prints the plan, or a list of plans for a run file or sweep with several runs
+  -c, --config FILE    -m, --multirun    --config-dir DIR    --debug
+
+Each number says what it stands on. `?` means that the data must be read to know: --render.
+"""
+
+LS = """\
+lmms ls tasks | models | groups | experiments
+
+  lmms ls tasks --match 'mm*'
+  lmms ls models --json
+
+  --match PATTERN      part of a name, or a glob; searches groups and tags too
+  --config-dir DIR     a folder with further options
+  --task-path DIR      a folder with further tasks
+  --json
+"""
+
+SHOW = """\
+lmms show RUN: a finished or running run
+
+  lmms show outputs/latest
+  lmms show outputs/latest --samples gsm8k --limit 5
+
+  RUN is a run folder, its results.json, or the end of a run's name below outputs.
+  --samples TASK       its samples
+  --status STATUS      only samples that are ok, unparsed, refused, truncated or failed
+  --limit N            at most N samples
+  --yaml               the run file that reproduces the run
+  --json
+"""
+
+VERSION = """\
+lmms version: versions of lmms and of what can change a result
+
+  --json
+"""
+
+COMPLETION = """\
+lmms completion bash | zsh | fish: prints the script
+
+  bash   lmms completion bash >> ~/.bashrc
+  zsh    lmms completion zsh >> ~/.zshrc
+  fish   lmms completion fish > ~/.config/fish/completions/lmms.fish
+"""
+
+TEXTS = {
+    "": MAIN,
+    "run": MAIN,
+    "plan": PLAN,
+    "ls": LS,
+    "show": SHOW,
+    "version": VERSION,
+    "completion": COMPLETION,
+}

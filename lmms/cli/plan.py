@@ -1,0 +1,151 @@
+"""`lmms plan`: what would run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lmms.cli import console, targets
+from lmms.cli.arguments import SWITCH, read_arguments
+
+if TYPE_CHECKING:
+    from lmms.config.plan import Estimate, PlannedTask, RunPlan
+
+_FLAGS = {**targets.FLAGS, "--render": SWITCH, "--yaml": SWITCH}
+
+
+def main(words: Sequence[str]) -> int:
+    """Prints plans: as text, JSON, or the run file that makes them."""
+    arguments = read_arguments(words, _FLAGS, command="plan")
+    render = arguments.has("--render")
+    if arguments.has("--multirun"):
+        found = list(targets.sweep(arguments, render=render).targets)
+    else:
+        found = targets.single_or_batch(arguments, render=render)
+    plans = [t.plan for t in found]
+    if arguments.has("--json"):
+        shown = [p.model_dump(mode="json") | {"fingerprint": p.fingerprint} for p in plans]
+        console.print_json(shown if len(shown) > 1 else shown[0])
+    elif arguments.has("--yaml"):
+        from lmms.config.reproduce import run_file_text
+
+        print(run_file_text([p.config for p in plans]), end="")
+    else:
+        for number, target in enumerate(found):
+            if number:
+                print()
+            print(plan_text(target.plan, name=target.name))
+    return 0
+
+
+def plan_text(plan: RunPlan, *, name: str = "") -> str:
+    """Returns a plan for people."""
+    blocks = [_heading(plan, name), _tasks(plan)]
+    basis = _basis(plan)
+    if basis:
+        blocks.append(basis)
+    blocks += [console.dim(f"note: {note}") for note in plan.notes]
+    return "\n\n".join(b for b in blocks if b)
+
+
+def _heading(plan: RunPlan, name: str) -> str:
+    model = plan.model
+    reference = f" ({model.reference})" if model.reference != model.shown_as else ""
+    config = plan.config
+    fields = {"run": name} if name else {}
+    fields |= {
+        "model": f"{model.shown_as}{reference}",
+        "back end": _backend(plan),
+        "env": f"{config.env.name}: weights {config.env.weights}, data {config.env.data}"
+        + (", offline" if config.env.offline else ""),
+        "output": config.output.dir,
+        "plan": plan.fingerprint[:12],
+    }
+    return console.fields(fields)
+
+
+def _backend(plan: RunPlan) -> str:
+    identity = plan.model.identity
+    parts = [plan.model.backend, identity.get("backend_version"), identity.get("dtype")]
+    parts.append(f"batch {plan.config.model.batch_size}")
+    return ", ".join(str(p) for p in parts if p)
+
+
+_HEADER = ("task", "version", "shots", "documents", "requests", "frames", "output tokens", "asks")
+_RIGHT = frozenset({2, 3, 4, 5, 6})
+
+
+def _tasks(plan: RunPlan) -> str:
+    rows = [
+        (
+            task.shown_as,
+            task.version,
+            str(task.num_fewshot),
+            console.counted(task.documents.value),
+            console.counted(task.requests.value),
+            console.counted(task.frames.value),
+            _tokens(task),
+            _asks(task),
+        )
+        for task in plan.tasks
+    ]
+    if len(rows) > 1:
+        rows.append(("total", "", "", *(_total(plan, f) for f in _SUMMED), ""))
+    return console.table(_HEADER, rows, right=_RIGHT)
+
+
+_SUMMED = ("documents", "requests", "frames", "output_tokens")
+
+
+def _total(plan: RunPlan, field: str) -> str:
+    values = [getattr(task, field).value for task in plan.tasks]
+    known = [v for v in values if v is not None]
+    text = console.counted(sum(known))
+    if field == "output_tokens" and sum(known):
+        text = f"≤ {text}"
+    return text if len(known) == len(values) else f"{text} + ?"
+
+
+def _tokens(task: PlannedTask) -> str:
+    value = task.output_tokens.value
+    return f"≤ {console.counted(value)}" if value else console.counted(value)
+
+
+def _asks(task: PlannedTask) -> str:
+    """Returns what decides the answers, in few words."""
+    parts = [task.output_type]
+    if task.output_type == "generate_until":
+        generation = task.generation
+        if generation.get("do_sample"):
+            parts.append(f"temperature {generation.get('temperature', 1.0):g}")
+        else:
+            parts.append("greedy")
+    media = task.media
+    if media.get("fps"):
+        parts.append(f"{media['fps']:g} fps")
+    elif media.get("num_frames"):
+        parts.append(f"{media['num_frames']} frames")
+    if media.get("control"):
+        parts.append(f"control {media['control']}")
+    if task.repeats > 1:
+        parts.append(f"{task.repeats} repeats")
+    return ", ".join(parts)
+
+
+def _basis(plan: RunPlan) -> str:
+    lines = []
+    for task in plan.tasks:
+        named = {
+            "documents": task.documents,
+            "requests": task.requests,
+            "frames": task.frames,
+            "output tokens": task.output_tokens,
+        }
+        shown = [f"{k}: {e.basis}" for k, e in named.items() if _worth_saying(e)]
+        lines.append(f"  {task.shown_as}: " + "; ".join(shown))
+        lines += [f"    {k}: {v}" for k, v in task.rendered.items()]
+    return console.bold("where the numbers come from") + "\n" + "\n".join(lines)
+
+
+def _worth_saying(estimate: Estimate) -> bool:
+    return estimate.value != 0

@@ -1,0 +1,1 @@
+"""Configuration: compose with Hydra, validate once with a typed schema, then plain data."""

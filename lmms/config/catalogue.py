@@ -1,0 +1,46 @@
+"""What the compiler needs to know of tasks: their names. The task room provides it.
+
+The compiler stands below the task room and so does not import it; it is handed the name of a
+function that opens the catalogue, which also lets a sweep's worker process open its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+TASK_CATALOGUE = "lmms.tasks:task_index"
+"""`module:function`; called with the folders of further tasks, returns a `TaskCatalogue`."""
+
+
+class TaskCatalogue(Protocol):
+    """Names and groups of tasks."""
+
+    def names(self) -> list[str]:
+        """All task names, sorted."""
+        ...
+
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """Group name to the names of its tasks."""
+        ...
+
+    def expand(self, patterns: Sequence[str], origin: str | None = None) -> list[str]:
+        """Names, globs and groups to task names, in order, without duplicates.
+
+        Raises:
+            UnknownNameError: A pattern matches nothing.
+        """
+        ...
+
+
+def open_catalogue(target: str, task_paths: tuple[str, ...]) -> TaskCatalogue:
+    """Returns the catalogue that `target` opens for these folders."""
+    module, _, attribute = target.partition(":")
+    catalogue: TaskCatalogue = getattr(importlib.import_module(module), attribute)(task_paths)
+    return catalogue
+
+
+def label_of(name: str) -> str:
+    """Returns the key below `tasks` for a task: its name, with what a key cannot hold replaced."""
+    return name.replace("/", "_").replace(".", "_")

@@ -1,0 +1,380 @@
+"""From words to a validated `RunConfig`: compose with Hydra, validate once, then plain data."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmms.config import secrets
+from lmms.config.catalogue import TASK_CATALOGUE, TaskCatalogue, open_catalogue
+from lmms.config.keys import GROUPS
+from lmms.config.composition import Composition
+from lmms.config.locations import config_dirs, group_options, shipped_conf
+from lmms.config.quick import compose_quickly
+from lmms.config.words import Word, prepare, read_word
+from lmms.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from lmms.config.schema import RunConfig
+
+_SECRET_REFERENCE = re.compile(r"\$\{oc\.env:\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:,[^{}]*)?\}")
+RUN_FILE_WORD = "+run_file=body"
+"""The override that puts the values of a run file into the composition."""
+_PATH_KEYS = ("env.cache_dir", "env.data_roots", "env.task_paths", "output.dir", "model.pretrained")
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRun:
+    """A validated run, and what the compiler did that nobody asked for."""
+
+    config: RunConfig
+    notes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """The overrides that led here, secrets masked."""
+    overlay: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment variables that a run file sets. Holds secrets: it is never written or shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSource:
+    """Everything that one run is compiled from."""
+
+    words: tuple[Word, ...]
+    folders: tuple[Path, ...]
+    task_paths: tuple[str, ...]
+    catalogue: str = TASK_CATALOGUE
+    body: Mapping[str, Any] | None = None
+    """Values of a run file, below the command line and above everything else."""
+    file: str | None = None
+    """Name of the run file, for messages."""
+    tasks_replaced: bool = False
+    """Whether the command line chose other tasks than the run file."""
+
+    def open_catalogue(self) -> TaskCatalogue:
+        """Returns the task catalogue of this run."""
+        return open_catalogue(self.catalogue, self.task_paths)
+
+
+def compile_run(
+    overrides: Sequence[str],
+    *,
+    config_dir: Sequence[str] = (),
+    catalogue: str = TASK_CATALOGUE,
+) -> CompiledRun:
+    """Compiles one run from command line words.
+
+    Args:
+        overrides: Words in Hydra's override grammar, e.g. `["+experiment=longvideo"]`.
+        config_dir: Folders with further group options.
+        catalogue: `module:function` that opens the task catalogue.
+
+    Raises:
+        ConfigError: A word, key or value is wrong.
+        UnknownNameError: A group option or task does not exist.
+    """
+    words = [read_word(o) for o in overrides]
+    return compile_source(read_source(words, config_dir=config_dir, catalogue=catalogue))
+
+
+def read_source(
+    words: Sequence[Word],
+    *,
+    body: Mapping[str, Any] | None = None,
+    file: str | None = None,
+    tasks_replaced: bool = False,
+    config_dir: Sequence[str] = (),
+    catalogue: str = TASK_CATALOGUE,
+) -> RunSource:
+    """Checks the words and finds the folders that the run reads from."""
+    folders = config_dirs(config_dir)
+    options = {g: list(group_options(g, folders)) for g in GROUPS if g != "task"}
+    ready = prepare(words, options)
+    return RunSource(
+        words=tuple(ready),
+        folders=folders,
+        task_paths=_task_paths(ready, folders, body),
+        catalogue=catalogue,
+        body=body,
+        file=file,
+        tasks_replaced=tasks_replaced,
+    )
+
+
+def compile_source(source: RunSource) -> CompiledRun:
+    """Composes and validates one run."""
+    return _finish(source, _compose(source))
+
+
+def compile_composed(config: DictConfig, *, catalogue: str = TASK_CATALOGUE) -> CompiledRun:
+    """Validates what Hydra's own runner composed: one point of a sweep.
+
+    Raises:
+        ConfigError: As `compile_run`.
+    """
+    from omegaconf import OmegaConf
+
+    settings = config.hydra
+    words = tuple(read_word(w) for w in settings.overrides.task if w != RUN_FILE_WORD)
+    values: Any = OmegaConf.to_container(config, resolve=False)
+    values.pop("hydra")
+    composition = Composition(values=values, choices=dict(settings.runtime.choices))
+    source = RunSource(words=words, folders=config_dirs(), task_paths=(), catalogue=catalogue)
+    return _finish(source, composition)
+
+
+def _finish(source: RunSource, composition: Composition) -> CompiledRun:
+    values = _resolve(composition)
+    notes = _drop_stubs(values, source)
+    config = validate(values, source, composition.choices)
+    return CompiledRun(config=config, notes=notes, words=tuple(_shown(w) for w in source.words))
+
+
+def _shown(word: Word) -> str:
+    return word.origin.removeprefix("command line override ")
+
+
+def _compose(source: RunSource) -> Composition:
+    quick = compose_quickly(source)
+    return quick if quick is not None else _compose_with_hydra(source)
+
+
+def _compose_with_hydra(source: RunSource) -> Composition:
+    import yaml
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from lmms.config import diagnose
+    from lmms.config.loader import RunLoader, parse_override, search_path
+
+    parsed = []
+    for word in source.words:
+        if word.is_hydra:
+            raise ConfigError(
+                f"{word.key!r} configures sweeps only",
+                origin=word.origin,
+                hint="add -m to start a sweep",
+            )
+        try:
+            override = parse_override(word.text)
+        except HydraException as error:
+            raise diagnose.parse_error(word, error) from error
+        if override.is_sweep_override():
+            raise diagnose.sweep_error(word)
+        parsed.append(override)
+    body = dict(source.body) if source.body is not None else None
+    if body is not None:
+        parsed.append(parse_override(RUN_FILE_WORD))
+    loader = RunLoader(search_path(source.folders, source.catalogue, source.task_paths, body))
+    try:
+        return loader.compose(parsed)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"not YAML: {reason}", origin="configuration files") from error
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        catalogue = source.open_catalogue()
+        raise diagnose.composition_error(error, source.words, catalogue) from error
+
+
+def _resolve(composition: Composition) -> dict[str, Any]:
+    """Resolves interpolations; what comes from a secret variable stays a reference to it."""
+    values = composition.values
+    if _needs_resolving(values):
+        values = _interpolate(values)
+    variables = values.get("env", {}).get("variables")
+    if isinstance(variables, dict):
+        values["env"]["variables"] = {k: _as_text(v) for k, v in variables.items()}
+    return _expand_paths(values)
+
+
+def _needs_resolving(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_needs_resolving(v) for v in value.values())
+    if isinstance(value, list):
+        return any(_needs_resolving(v) for v in value)
+    return isinstance(value, str) and ("${" in value or value == "???")
+
+
+def _interpolate(values: dict[str, Any]) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from lmms.config import diagnose
+
+    try:
+        config = OmegaConf.create(_escape_secrets(values))
+        resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise diagnose.interpolation_error(error) from error
+    return dict(resolved)
+
+
+def _escape_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _escape_secrets(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_escape_secrets(v) for v in value]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+
+    def keep_reference(match: re.Match[str]) -> str:
+        name = match.group(1)
+        return "\\" + secrets.reference(name) if secrets.is_secret_variable(name) else match.group()
+
+    return _SECRET_REFERENCE.sub(keep_reference, value)
+
+
+def _as_text(value: Any) -> Any:
+    """Returns what an environment variable holds for a YAML scalar."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _expand_paths(values: dict[str, Any]) -> dict[str, Any]:
+    for key in _PATH_KEYS:
+        section, _, name = key.partition(".")
+        holder = values.get(section)
+        if not isinstance(holder, dict) or not holder.get(name):
+            continue
+        value = holder[name]
+        if isinstance(value, str):
+            holder[name] = os.path.expanduser(value)
+        elif isinstance(value, list):
+            holder[name] = [os.path.expanduser(v) if isinstance(v, str) else v for v in value]
+    return values
+
+
+def _drop_stubs(values: dict[str, Any], source: RunSource) -> tuple[str, ...]:
+    """Removes settings of tasks that are not part of the run.
+
+    An experiment may set `tasks.mme.limit` while the command line replaces its tasks; what is left
+    has no name. Settings that the user wrote for such a task are an error instead.
+    """
+    tasks = values.get("tasks") or {}
+    stubs = [k for k, v in tasks.items() if not (isinstance(v, dict) and "name" in v)]
+    chosen = [k for k in tasks if k not in stubs]
+    for word in source.words:
+        label = word.key.split(".")[1] if word.key.startswith("tasks.") else None
+        if label in stubs and word.prefix != "~":
+            raise _absent_task(label, chosen, word.origin)
+    in_file = (source.body or {}).get("tasks") or {}
+    for label in stubs:
+        if label in in_file and not source.tasks_replaced:
+            raise _absent_task(label, chosen, f"file {source.file} key tasks.{label}")
+        del tasks[label]
+    return tuple(
+        f"settings of task {label!r} were dropped: it is not part of this run"
+        for label in stubs
+    )
+
+
+def _absent_task(label: str, chosen: Sequence[str], origin: str) -> ConfigError:
+    from lmms.errors import nearest
+
+    listed = ", ".join(chosen) or "none"
+    return ConfigError(
+        f"task {label!r} is not part of this run",
+        origin=origin,
+        suggestions=nearest(label, chosen),
+        hint=f"add it: 'task=[{','.join([*chosen, label])}]' (chosen: {listed})",
+    )
+
+
+def validate(
+    values: Mapping[str, Any], source: RunSource, choices: Mapping[str, Any]
+) -> RunConfig:
+    """Validates plain values against the schema.
+
+    Strict, through JSON: `true` is no number and `"3"` is no count, as the user wrote them.
+    """
+    import json
+
+    from pydantic import ValidationError
+
+    from lmms.config import diagnose
+    from lmms.config.schema import RunConfig
+
+    # Sections are given, if empty, so that no section needs a validator of its own.
+    sections = {
+        name: values.get(name) or {}
+        for name, field in RunConfig.model_fields.items()
+        if field.default_factory is not None
+    }
+    try:
+        return RunConfig.model_validate_json(json.dumps({**values, **sections}), strict=True)
+    except ValidationError as error:
+        raise diagnose.schema_error(error, lambda k: origin_of(k, source, choices)) from error
+
+
+def origin_of(key: str, source: RunSource, choices: Mapping[str, Any]) -> str:
+    """Returns where the value of a dotted key was written."""
+    for word in reversed(source.words):
+        if word.group is None and (key == word.key or key.startswith(word.key + ".")):
+            return word.origin
+    if source.body is not None and _holds(source.body, key):
+        return f"file {source.file} key {key}"
+    for group, option in reversed(list(choices.items())):
+        base = group.partition("@")[0]
+        for name in option if isinstance(option, list) else [option]:
+            file = group_options(base, source.folders).get(str(name)) if base in GROUPS else None
+            if file is not None and _in_file(file, key if base == "experiment" else key, base):
+                return f"{_relative(file)} key {key}"
+    return f"key {key}" if key else "the run as a whole"
+
+
+def _relative(file: Path) -> str:
+    conf = shipped_conf()
+    return f"conf/{file.relative_to(conf)}" if file.is_relative_to(conf) else str(file)
+
+
+def _in_file(file: Path, key: str, group: str) -> bool:
+    import yaml
+
+    text = file.read_text(encoding="utf-8")
+    body = yaml.safe_load(text)
+    if "@package _global_" not in text:
+        body = {group: body}
+    return isinstance(body, dict) and _holds(body, key)
+
+
+def _holds(body: Mapping[str, Any], key: str) -> bool:
+    node: Any = body
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return bool(key)
+
+
+def _task_paths(
+    words: Sequence[Word], folders: Sequence[Path], body: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """Returns `env.task_paths` before composition, which needs the task names.
+
+    Read from the words, else the run file, else the file of the chosen `env` option.
+    """
+    for word in reversed(words):
+        if word.key == "env.task_paths" and word.value:
+            from lmms.config.loader import parse_override
+
+            return _absolute(parse_override(word.text).value())
+    if body is not None and _holds(body, "env.task_paths"):
+        return _absolute(body["env"]["task_paths"])
+    chosen = next((w.value for w in reversed(words) if w.key == "env"), None)
+    file = group_options("env", tuple(folders)).get(chosen or "embedded")
+    if chosen is None or file is None or file.is_relative_to(shipped_conf()):
+        return ()
+    import yaml
+
+    return _absolute((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("task_paths"))
+
+
+def _absolute(paths: Any) -> tuple[str, ...]:
+    listed = [paths] if isinstance(paths, str) else paths if isinstance(paths, list) else []
+    return tuple(os.path.abspath(os.path.expanduser(str(p))) for p in listed)

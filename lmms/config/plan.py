@@ -1,0 +1,163 @@
+"""`RunPlan`: what will run, frozen, as canonical JSON with a fingerprint. Data only.
+
+`lmms.planning` builds it. The fingerprint is known before any data is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lmms.config.schema import RunConfig
+from lmms.types import FramePolicy, GenerationArgs, digest_of
+
+PLAN_SCHEMA = "lmms-plan/1"
+
+# What cannot change an answer or a score: where, how fast, how many documents, how it is shown.
+_NOT_IN_FINGERPRINT: dict[str, frozenset[str] | None] = {
+    "output": None,
+    "executor": None,
+    "run": None,
+    "statistics": None,
+    "limit": None,
+    "env": frozenset(
+        {"cache_dir", "data_roots", "task_paths", "offline", "name", "variables", "trust_task_code"}
+    ),
+    "media": frozenset({"workers", "prefetch_bytes", "cache_bytes"}),
+    "model": frozenset(
+        {
+            "batch_size",
+            "concurrency",
+            "timeout_seconds",
+            "max_retries",
+            "device",
+            "device_map",
+            "name",
+            "api_key_env",
+        }
+    ),
+}
+
+
+class Estimate(BaseModel):
+    """A number of the plan with the basis it stands on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    value: int | None
+    """None: nothing is known without reading the data."""
+    basis: str
+    """Where it comes from: "index", "last load", "rendered", "task default × documents" …"""
+
+
+class PlannedTask(BaseModel):
+    """One task of the plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    label: str
+    """Key in `config.tasks`."""
+    name: str
+    shown_as: str
+    """Name in tables and files: `mme`, or `mme@embedded`."""
+    version: str
+    digest: str
+    """Digest of the task's definition."""
+    output_type: str
+    dataset: str
+    """What is read, for people."""
+    split: str
+    num_fewshot: int
+    repeats: int
+    generation: dict[str, Any]
+    """Resolved `GenerationArgs`, defaults < task < model card < group `generation` < task entry."""
+    media: dict[str, Any]
+    """Resolved `FramePolicy`."""
+    documents: Estimate
+    requests: Estimate
+    frames: Estimate
+    output_tokens: Estimate
+    rendered: dict[str, Any] = Field(default_factory=dict)
+    """What reading the data told beyond the estimates (images, words of the prompts, …)."""
+
+    @property
+    def generation_args(self) -> GenerationArgs:
+        """`generation` as the type that requests carry."""
+        shown = dict(self.generation)
+        shown["until"] = tuple(shown.get("until", ()))
+        return GenerationArgs(**shown)
+
+    @property
+    def frame_policy(self) -> FramePolicy:
+        """`media` as the type that media references carry."""
+        shown = {k: tuple(v) if isinstance(v, list) else v for k, v in self.media.items()}
+        return FramePolicy(**shown)
+
+
+class PlannedModel(BaseModel):
+    """The model of the plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    shown_as: str
+    """Name in tables and files: `canary-qwen3vl`, or the last part of the hub id or folder."""
+    backend: str
+    reference: str
+    embedded: bool
+    identity: dict[str, Any]
+    """`ModelIdentity.to_json()`."""
+
+
+class RunPlan(BaseModel):
+    """A validated, frozen, hashed run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    schema_version: Literal["lmms-plan/1"] = PLAN_SCHEMA
+    config: RunConfig
+    model: PlannedModel
+    tasks: tuple[PlannedTask, ...]
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Versions of lmms and of the libraries that can change an answer."""
+    command: tuple[str, ...] = ()
+    """The words that led here, secrets masked."""
+    notes: tuple[str, ...] = ()
+    """What the compiler did silently otherwise (dropped stubs, defaults of a model card)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that can change an answer or a score."""
+        return digest_of(self.identity())
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what the fingerprint is taken over."""
+        config = self.config.model_dump(mode="json")
+        for section, fields in _NOT_IN_FINGERPRINT.items():
+            if fields is None:
+                config.pop(section, None)
+            else:
+                config[section] = {k: v for k, v in config[section].items() if k not in fields}
+        for task in config["tasks"].values():
+            task.pop("limit")
+        return {
+            "schema": self.schema_version,
+            "config": config,
+            "model": self.model.identity,
+            "tasks": {
+                t.label: {
+                    "digest": t.digest,
+                    "generation": t.generation,
+                    "media": t.media,
+                    "num_fewshot": t.num_fewshot,
+                    "repeats": t.repeats,
+                }
+                for t in self.tasks
+            },
+            "versions": self.versions,
+        }
+
+    @property
+    def run_id(self) -> str:
+        """First 12 hex digits of the fingerprint, as used in folder names."""
+        return self.fingerprint[:12]

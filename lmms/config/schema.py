@@ -1,0 +1,224 @@
+"""The typed schema behind the Hydra groups. Extra keys are forbidden everywhere.
+
+Validation happens once, at the edge; after it nothing else sees a DictConfig. Every field that can
+change an answer is listed in `FINGERPRINT_FIELDS` of `lmms.config.plan`; where, how fast and how
+many documents are not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lmms.types import MediaControl
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, no unknown keys, no silent number-to-text conversion."""
+
+    # Building a validator per section costs more start-up time than composing the run; only the
+    # whole run is validated, and its validator holds those of its sections.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), defer_build=True
+    )
+
+
+class ModelConfig(Section):
+    """Group `model`: which model answers, and how it is run."""
+
+    name: str
+    """Option of the group, e.g. `qwen3_vl`."""
+    backend: str
+    """Registered back end: hf, dummy, replay, openai."""
+    pretrained: str | None = None
+    """Hub id or folder of the weights; endpoint model name for API back ends."""
+    revision: str | None = None
+    tokenizer: str | None = None
+    """Hub id or folder of the tokenizer or processor, where it is not beside the weights."""
+    embedded: str | None = None
+    """Embedded model that stands in under `env=embedded`; None: there is none."""
+    hub: str | None = None
+    """Default hub id under `env=hub` when `pretrained` is not given."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N, mps."""
+    device_map: str | None = None
+    attn_implementation: str | None = None
+    quantization: Literal["none", "8bit", "4bit"] = "none"
+    adapter: str | None = None
+    """Folder or hub id of a PEFT adapter."""
+    batch_size: PositiveInt = 1
+    chat_template: str | None = None
+    """Jinja template or file that replaces the model's own."""
+    system_prompt: str | None = None
+    profile: str | None = None
+    """Prompt profile that tasks may define (e.g. qwen3_vl); None: the task's default prompt."""
+    reasoning_budget: NonNegativeInt | None = None
+    """Tokens for reasoning on top of `max_new_tokens`; None: the model's own card, else 0."""
+    trust_remote_code: bool = False
+    base_url: str | None = None
+    """Endpoint of API back ends."""
+    api_key_env: str | None = None
+    """Environment variable that holds the key; the key itself is never configured."""
+    concurrency: PositiveInt = 16
+    """Requests in flight to an API."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+    max_retries: NonNegativeInt = 5
+    replay: str | None = None
+    """Run folder whose answers the `replay` back end gives."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Open mapping handed to the constructor as it is; in the plan and the fingerprint."""
+
+
+class GenerationConfig(Section):
+    """Group `generation`: overrides of what tasks ask for; None leaves the task's value."""
+
+    max_new_tokens: PositiveInt | None = None
+    reasoning_budget: NonNegativeInt | None = None
+    until: list[str] | None = None
+    do_sample: bool | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: NonNegativeInt | None = None
+    min_p: Share | None = None
+    num_beams: PositiveInt | None = None
+    repetition_penalty: Annotated[float, Field(gt=0)] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class FrameConfig(Section):
+    """The part of `media` that decides what a model sees; None leaves the task's value."""
+
+    num_frames: PositiveInt | None = None
+    fps: Annotated[float, Field(gt=0)] | None = None
+    max_frames: PositiveInt | None = None
+    force_include_last_frame: bool | None = None
+    min_pixels: PositiveInt | None = None
+    max_pixels: PositiveInt | None = None
+    rotate: bool | None = None
+    control: MediaControl | None = None
+
+
+class MediaConfig(FrameConfig):
+    """Group `media`: frames to take, and how media work is run."""
+
+    workers: NonNegativeInt = 0
+    """Threads that decode; 0: one per core."""
+    prefetch_bytes: PositiveInt = 512 * 2**20
+    """Decoded pixels that may wait for the model."""
+    cache_bytes: NonNegativeInt = 256 * 2**20
+    """Decoded pixels kept for further questions about the same clip."""
+
+
+class EnvConfig(Section):
+    """Group `env`: where things are, and whether they are the embedded ones or the hub's."""
+
+    name: str = "embedded"
+    weights: Literal["embedded", "hub"] = "embedded"
+    data: Literal["embedded", "hub"] = "embedded"
+    offline: bool = True
+    """Refuses every download; what is not on this machine is an error."""
+    cache_dir: str | None = None
+    """Our own cache (index, digests); None: $XDG_CACHE_HOME/lmms or ~/.cache/lmms."""
+    data_roots: list[str] = Field(default_factory=list)
+    """Folders searched for media and data files before the hub caches."""
+    task_paths: list[str] = Field(default_factory=list)
+    """Folders with further tasks."""
+    trust_task_code: bool = False
+    variables: dict[str, str] = Field(default_factory=dict)
+    """Exported before hub libraries are imported, and passed to every worker."""
+
+
+class ExecutorConfig(Section):
+    """Group `executor`: how many things happen at once. Never changes results."""
+
+    name: str = "local"
+    max_open_documents: PositiveInt = 256
+    """Documents between rendering and scoring."""
+    scoring_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+
+class ReasoningConfig(Section):
+    """How reasoning is removed before extraction."""
+
+    strip: bool = True
+    tags: list[tuple[str, str]] | None = None
+    """None: the task's own pairs."""
+
+
+class TaskRef(Section):
+    """One entry of `tasks`: a reference to a task, with the fields a user may override."""
+
+    name: str
+    limit: NonNegativeInt | None = None
+    """First N documents; None: all, or the run's `limit`."""
+    num_fewshot: NonNegativeInt | None = None
+    repeats: PositiveInt | None = None
+    generation: GenerationConfig = Field(default_factory=GenerationConfig)
+    media: FrameConfig = Field(default_factory=FrameConfig)
+    reasoning: ReasoningConfig = Field(default_factory=ReasoningConfig)
+    apply_chat_template: bool | None = None
+    profile: str | None = None
+
+
+class OutputConfig(Section):
+    """Where results go and what is kept."""
+
+    dir: str = "outputs"
+    log_samples: bool = True
+    html: bool = True
+    max_report_samples: NonNegativeInt = 24
+    """Samples with thumbnails in the HTML report, per task."""
+
+
+class RunOptions(Section):
+    """How the run behaves."""
+
+    resume: str = "auto"
+    """auto: the newest unfinished run of the same plan; never; or a run folder."""
+    max_failed_share: Share = 0.0
+    """Share of failed samples above which the exit status is 3."""
+    progress: Literal["auto", "rich", "plain", "none"] = "auto"
+
+
+class StatisticsConfig(Section):
+    """How uncertainty is computed."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    bootstrap_samples: PositiveInt = 1000
+
+
+class RunConfig(Section):
+    """One run, fully resolved."""
+
+    model: ModelConfig
+    tasks: dict[str, TaskRef]
+    """Key = label under which the task appears; the same task may appear twice."""
+    generation: GenerationConfig = Field(default_factory=GenerationConfig)
+    media: MediaConfig = Field(default_factory=MediaConfig)
+    env: EnvConfig = Field(default_factory=EnvConfig)
+    executor: ExecutorConfig = Field(default_factory=ExecutorConfig)
+    output: OutputConfig = Field(default_factory=OutputConfig)
+    run: RunOptions = Field(default_factory=RunOptions)
+    statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)
+    limit: NonNegativeInt | None = None
+    """First N documents of each task."""
+    num_fewshot: NonNegativeInt | None = None
+    repeats: PositiveInt | None = None
+    seed: int = 0
+    """Seeds everything random that is not the model's sampling."""
+    fewshot_seed: int = 1234
+
+    @model_validator(mode="after")
+    def _at_least_one_task(self) -> RunConfig:
+        if not self.tasks:
+            raise ValueError("no task was chosen: add task=NAME, task=[A,B] or +experiment=NAME")
+        return self

@@ -1,0 +1,21 @@
+"""From a validated `RunConfig` to a `RunPlan`: what will run, before anything heavy is imported.
+
+The package is not called `plan` because `lmms.plan` is the public function.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmms.planning.build import build_plan
+
+__all__ = ["build_plan"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "build_plan":
+        from lmms.planning.build import build_plan
+
+        return build_plan
+    raise AttributeError(f"module 'lmms.planning' has no attribute {name!r}")

@@ -1,0 +1,218 @@
+"""`build_plan`: tasks, layers of generation and media, the model's identity, estimates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmms.config.environment import export_variables
+from lmms.config.plan import PlannedModel, PlannedTask, RunPlan
+from lmms.config.schema import RunConfig, Section, TaskRef
+from lmms.documents.counts import is_local
+from lmms.errors import PlanError
+from lmms.models.base import MODELS, Model
+from lmms.planning.estimates import estimate_task
+from lmms.planning.versions import versions_for
+from lmms.requests import resolve_generation, resolve_media
+from lmms.tasks import TaskSpec, load_spec
+from lmms.types import FramePolicy, GenerationArgs
+
+
+def build_plan(
+    config: RunConfig,
+    *,
+    command: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    render: bool = False,
+) -> RunPlan:
+    """Builds the plan of a run. Reads no weights into memory and imports no model library.
+
+    Args:
+        config: What to run.
+        command: The words that led here, secrets masked.
+        notes: What the compiler did that nobody asked for.
+        render: Reads the documents and counts requests, frames and words instead of estimating.
+
+    Raises:
+        UnknownNameError: A task or back end does not exist.
+        PlanError: Weights or data do not fit `env`.
+        ModelError: The model's files are not there.
+    """
+    export_variables(config.env)
+    specs = {label: _load(label, ref, config) for label, ref in config.tasks.items()}
+    check_embedded(config, specs)
+    model = MODELS.get(config.model.backend, origin="model.backend")(config.model, env=config.env)
+    card = model_card(config)
+    planned = {
+        label: plan_task(label, config.tasks[label], spec, config, card)
+        for label, spec in specs.items()
+    }
+    if render:
+        from lmms.planning.render import count_task
+
+        planned = {k: count_task(t, specs[k], config) for k, t in planned.items()}
+    return RunPlan(
+        config=config,
+        model=_planned_model(config, model),
+        tasks=tuple(planned.values()),
+        versions=versions_for(config.model.backend),
+        command=tuple(command),
+        notes=(*notes, *_card_notes(card)),
+    )
+
+
+def _load(label: str, ref: TaskRef, config: RunConfig) -> TaskSpec:
+    return load_spec(
+        ref.name,
+        task_paths=tuple(config.env.task_paths),
+        trust_code=config.env.trust_task_code,
+        origin=f"tasks.{label}.name",
+    )
+
+
+def check_embedded(config: RunConfig, specs: Mapping[str, TaskSpec]) -> None:
+    """Refuses a silent mix of shipped and own things.
+
+    Raises:
+        PlanError: Own weights under `env.weights=embedded`, a model without embedded weights, or a
+            task without embedded data under `env.data=embedded`.
+    """
+    model, env = config.model, config.env
+    local = model.backend == "hf"
+    if local and env.weights == "embedded":
+        own = {"model.pretrained": model.pretrained, "model.adapter": model.adapter}
+        for key, value in own.items():
+            if value is not None:
+                raise PlanError(
+                    f"{key}={value} names own weights, but env={env.name} uses the shipped ones",
+                    origin=key,
+                    hint="add env=hub to use your weights and the benchmark's own data",
+                )
+        if model.embedded is None:
+            raise PlanError(
+                f"model {model.name!r} has no shipped weights, which env={env.name} asks for",
+                origin="model",
+                hint="add env=hub, or use a model with shipped weights: model=qwen3_vl",
+            )
+    if env.data != "embedded":
+        return
+    missing = [
+        s.name for s in specs.values() if s.dataset.embedded is None and not is_local(s.dataset)
+    ]
+    if missing:
+        raise PlanError(
+            f"no data is shipped for {', '.join(sorted(set(missing)))}, "
+            f"which env={env.name} asks for",
+            origin="env.data",
+            hint="add env=hub to read the benchmark's own data",
+        )
+    if local and env.weights == "hub":
+        raise PlanError(
+            "own weights on the shipped data would look like a benchmark result",
+            origin="env.weights=hub with env.data=embedded",
+            hint="add env=hub to use the benchmark's own data",
+        )
+
+
+def model_card(config: RunConfig) -> dict[str, Any]:
+    """Returns the defaults that a model's own card sets; empty for back ends without cards."""
+    if config.model.backend != "hf":
+        return {}
+    from lmms.models.hf.identity import model_card as read_card
+
+    return read_card(config.model, config.env)
+
+
+def _card_notes(card: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if card.get("reasoning_budget"):
+        notes.append(f"the model's card adds {card['reasoning_budget']} tokens for reasoning")
+    if card.get("media"):
+        shown = ", ".join(f"{k}={v}" for k, v in card["media"].items())
+        notes.append(f"the model's card sets {shown}")
+    return notes
+
+
+def _planned_model(config: RunConfig, model: Model) -> PlannedModel:
+    identity = model.identity
+    return PlannedModel(
+        shown_as=identity.name,
+        backend=config.model.backend,
+        reference=identity.reference,
+        embedded=config.model.backend == "hf" and config.env.weights == "embedded",
+        identity=_plain(identity.to_json()),
+    )
+
+
+def plan_task(
+    label: str, ref: TaskRef, spec: TaskSpec, config: RunConfig, card: Mapping[str, Any]
+) -> PlannedTask:
+    """Plans one task: defaults < task < model card < groups < the task's own entry."""
+    generation: GenerationArgs = resolve_generation(
+        spec,
+        {k: card[k] for k in ("reasoning_budget",) if card.get(k) is not None},
+        _given({"reasoning_budget": config.model.reasoning_budget}),
+        layer_of(config.generation),
+        layer_of(ref.generation),
+    )
+    media: FramePolicy = resolve_media(
+        spec, dict(card.get("media") or {}), _frames(config.media), _frames(ref.media)
+    )
+    shots = _first(ref.num_fewshot, config.num_fewshot, spec.num_fewshot)
+    repeats = _first(ref.repeats, config.repeats, spec.repeats)
+    embedded = config.env.data == "embedded" and spec.dataset.embedded is not None
+    estimates = estimate_task(
+        spec,
+        generation=generation,
+        media=media,
+        limit=_first(ref.limit, config.limit, None),
+        repeats=repeats or 1,
+        env=config.env,
+    )
+    return PlannedTask(
+        label=label,
+        name=spec.name,
+        shown_as=f"{label}@embedded" if embedded else label,
+        version=spec.version,
+        digest=spec.digest,
+        output_type=spec.output_type,
+        dataset=f"embedded: {spec.dataset.embedded}" if embedded else spec.dataset.path,
+        split=spec.dataset.split,
+        num_fewshot=shots or 0,
+        repeats=repeats or 1,
+        generation=_plain(generation.to_json()),
+        media=_plain(media.to_json()) if has_frames(spec) else {},
+        **estimates,
+    )
+
+
+def has_frames(spec: TaskSpec) -> bool:
+    """Whether the task shows videos, so that a frame policy applies."""
+    return "video" in spec.modalities
+
+
+def layer_of(section: Section) -> dict[str, Any]:
+    """Returns the fields of a section that were set."""
+    return _given(section.model_dump(mode="json"))
+
+
+def _frames(section: Section) -> dict[str, Any]:
+    from lmms.config.schema import FrameConfig
+
+    shown = section.model_dump(mode="json")
+    return _given({k: shown[k] for k in FrameConfig.model_fields})
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if v is not None and v != {}}
+
+
+def _first(*values: int | None) -> int | None:
+    return next((v for v in values if v is not None), None)
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what JSON gives back, so that a plan equals the plan read from its file."""
+    plain: dict[str, Any] = json.loads(json.dumps(value))
+    return plain
