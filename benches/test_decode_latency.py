@@ -1,7 +1,9 @@
 """Eight uniform frames of a video, against PyAV used as LMMs-Eval uses it.
 
-Claim: at least twice as fast in wall time on two cores, for a clip of ordinary GOP length. The
-peer decodes from the start and converts one frame at a time; both return (n, h, w, 3) RGB.
+Claim: at least three times as fast in wall time for a minute of video with a keyframe every two
+seconds, as streaming services encode. The gain is work avoided, so it shrinks with longer groups
+of pictures (two keyframes in a minute leave little to skip) and grows with longer clips. The peer
+decodes from the start and converts one frame at a time; both return (n, h, w, 3) RGB.
 Rounds are interleaved and in random order after one warm-up round; medians are compared.
 """
 
@@ -18,19 +20,20 @@ import pytest
 
 av = pytest.importorskip("av", reason="the peer PyAV is not installed (pip install av)")
 
-SECONDS, FPS = 30, 30
+SECONDS, FPS, GOP = 60, 30, 60
 ROUNDS = 5
-CLIPS = {"360p": (640, 360), "720p": (1280, 720)}
+CLAIM = 3
+CLIPS = {"240p": (426, 240), "360p": (640, 360)}
 OUT = Path(__file__).parent / "out"
 
 
 def make_clip(path: Path, size: tuple[int, int]) -> Path:
-    """A moving test picture with B-frames and x264's default GOP length."""
+    """A moving test picture with B-frames."""
     import ffmpeg
 
     source = f"testsrc2=size={size[0]}x{size[1]}:rate={FPS}:duration={SECONDS}"
     ffmpeg.input(source, f="lavfi").output(
-        str(path), vcodec="libx264", pix_fmt="yuv420p", preset="fast"
+        str(path), vcodec="libx264", pix_fmt="yuv420p", preset="veryfast", bf=3, g=GOP
     ).global_args("-v", "error").run()
     return path
 
@@ -96,15 +99,13 @@ def test_eight_frames_against_pyav(name: str, tmp_path: Path) -> None:
         "rounds": ROUNDS,
     }
     report(result)
-    assert result["wall_ratio"] >= 2
+    assert result["wall_ratio"] >= CLAIM
 
 
 def report(result: dict[str, object]) -> None:
     """Prints one row and appends it to benches/out/decode_latency.jsonl."""
-    wall, cpu = result["wall_ms"], result["cpu_ms"]
-    print(
-        f"\n| {result['clip']}, 8 frames | wall ms {wall} | CPU ms {cpu} | {result['wall_ratio']}x |"
-    )
+    wall, cpu = f"wall ms {result['wall_ms']}", f"CPU ms {result['cpu_ms']}"
+    print(f"\n| {result['clip']}, 8 frames | {wall} | {cpu} | {result['wall_ratio']} x |")
     OUT.mkdir(exist_ok=True)
     with (OUT / "decode_latency.jsonl").open("a") as file:
         file.write(json.dumps(result) + "\n")

@@ -1,7 +1,7 @@
 """What the hf back end adds to transformers: nothing to speak of, at the start and per answer.
 
-Run with `pytest benches/test_hf.py -s`. Ratios of medians, interleaved, against transformers itself in
-the same run; appended to benches/out/hf.jsonl.
+Run with `pytest benches/test_hf.py -s`. Ratios of medians, interleaved, against transformers itself
+in the same run; appended to benches/out/hf.jsonl.
 """
 
 from __future__ import annotations

@@ -7,6 +7,31 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "DecodeError",
+    "InternalError",
+    "NotFoundError",
+    "OutOfRangeError",
+    "Probe",
+    "TooLargeError",
+    "UnreadableError",
+    "UnsupportedError",
+    "__version__",
+    "encode_image",
+    "ffmpeg_version",
+    "frame_times",
+    "image_data_url",
+    "image_size",
+    "image_size_bytes",
+    "load_image",
+    "load_image_bytes",
+    "probe",
+    "read_frames",
+    "resize",
+    "set_thread_budget",
+    "thread_budget",
+]
+
 __version__: str
 
 class NotFoundError(FileNotFoundError):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         resize_image,
     )
     from lmms.media.prefetch import LoaderStatistics, MediaLoader
-    from lmms.media.resolve import resolve, resolve_media_reference
+    from lmms.media.references import resolve, resolve_media_reference
     from lmms.media.sampling import fps_indices, frame_indices, uniform_indices
     from lmms.media.thumbnails import thumbnail_data_url
     from lmms.media.video import (
@@ -58,7 +58,7 @@ _HOMES = {
     "hashing": ("hash_bytes", "hash_file"),
     "images": ("encode_image", "image_data_url", "image_size", "load_image", "resize_image"),
     "prefetch": ("LoaderStatistics", "MediaLoader"),
-    "resolve": ("resolve", "resolve_media_reference"),
+    "references": ("resolve", "resolve_media_reference"),
     "sampling": ("fps_indices", "frame_indices", "uniform_indices"),
     "thumbnails": ("thumbnail_data_url",),
     "video": (
@@ -116,8 +116,6 @@ def __getattr__(name: str) -> Any:
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    # Also replaces the submodule that the import has just bound under the function's name
-    # (`resolve`).
     globals()[name] = value
     return value
 

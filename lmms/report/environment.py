@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +112,9 @@ def _ffmpeg_version() -> str | None:
 
 
 def _package_versions() -> dict[str, str]:
+    # Loads the e-mail parser, which reading a run back has no use for.
+    from importlib import metadata
+
     versions = {}
     for name in _PACKAGES:
         try:

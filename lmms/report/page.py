@@ -226,7 +226,7 @@ def _metric_row(metric: MetricResult, label: str | None = None) -> ForestRow:
 def _breakdowns(run: RunResult) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Gives per task the metrics that have categories, each with its plot."""
     for task in run.tasks.values():
-        plots = []
+        plots: list[tuple[str, str]] = []
         for metric in task.metrics:
             if rows := list(_categories(metric.breakdown)):
                 title = f"{metric.name} of {task.label} by category"

@@ -1,4 +1,4 @@
-"""Clips that know their truth: every frame carries its number as a row of black and white blocks."""
+"""Clips that know their truth: every frame carries its number as black and white blocks."""
 
 from __future__ import annotations
 

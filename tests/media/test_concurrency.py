@@ -87,7 +87,6 @@ def test_ctrl_c_stops_a_long_decode(clips):
     code = f"""
         import sys, time
         from lmms.media import read_frames
-        wanted = list(range(75)) * 20
         print("ready", flush=True)
         try:
             while True:
@@ -118,4 +117,4 @@ def test_the_thread_budget_can_be_set():
         assert _media.thread_budget() == 7
     finally:
         _media.set_thread_budget(0)
-    assert _media.thread_budget() == (os.cpu_count() or 1) or before >= 1
+    assert _media.thread_budget() == before

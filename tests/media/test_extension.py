@@ -3,6 +3,8 @@
 import ast
 import builtins
 import inspect
+import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -43,6 +45,24 @@ def test_the_stub_names_what_the_module_has():
     for name, node in classes.items():
         (base,) = node.bases
         assert issubclass(getattr(_media, name), getattr(builtins, base.id))
+
+
+def test_the_stub_passes_mypys_stubtest(tmp_path):
+    pytest.importorskip("mypy.stubtest", reason="mypy comes with the extra lint")
+    package = tmp_path / "lmms"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for name in ("_media.pyi", Path(_media.__file__).name):
+        shutil.copy(PACKAGE / name, package)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "lmms._media"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": ".", "PYTHONPATH": "."},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_native_errors_carry_their_path(tmp_path):

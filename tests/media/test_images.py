@@ -82,7 +82,7 @@ def test_palettes_grey_and_deep_channels_become_rgb(picture):
     )
     grey = image.convert("L")
     assert np.array_equal(load_image(saved(grey, format="PNG")), np.asarray(grey.convert("RGB")))
-    deep = Image.fromarray((np.asarray(grey).astype(np.uint16) * 257))
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     assert np.array_equal(load_image(saved(deep, format="PNG")), np.asarray(grey.convert("RGB")))
 
 

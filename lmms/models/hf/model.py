@@ -29,7 +29,8 @@ class HFModel:
     """A local model behind the `Model` protocol.
 
     Everything that touches torch runs in one thread that this object owns. torch's own number of
-    threads is left alone: set OMP_NUM_THREADS to change it.
+    threads is left alone: set OMP_NUM_THREADS to change it. CPU, CUDA and MPS take the same path;
+    the project's tests run it on a CPU.
 
     Args:
         config: The validated group `model`.

@@ -168,6 +168,37 @@ def test_hub_that_cannot_be_reached(tmp_path: Path) -> None:
     assert done.stdout.strip().endswith("False")
 
 
+CACHED = """
+import os, sys
+os.environ.update(HF_HOME=sys.argv[1], HF_HUB_OFFLINE="1")
+import asyncio
+from lmms.config.schema import EnvConfig, ModelConfig
+from lmms.models.hf import create
+env = EnvConfig(name="hub", weights="hub", data="hub", offline=True)
+config = ModelConfig(name="m", backend="hf", pretrained="owner/name", device="cpu")
+model = create(config, env=env)
+print(model.identity.name, model.identity.reference, model.identity.revision)
+asyncio.run(model.start())
+print(model._loaded.max_length)
+"""
+
+
+def test_hub_model_from_the_cache(tiny_llama: Path, tmp_path: Path) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    root = tmp_path / "hub" / "models--owner--name"
+    shutil.copytree(tiny_llama, root / "snapshots" / commit)
+    (root / "refs").mkdir()
+    (root / "refs" / "main").write_text(commit)
+    done = subprocess.run(
+        [sys.executable, "-c", CACHED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert done.stdout.split() == ["name", "owner/name", commit, "96"]
+
+
 def test_absent_device() -> None:
     import torch
 

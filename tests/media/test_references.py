@@ -7,6 +7,7 @@ from lmms.media import (
     MediaUnsupportedError,
     hash_bytes,
     hash_file,
+    references,
     resolve,
     resolve_media_reference,
 )
@@ -132,16 +133,12 @@ def test_zero_bytes_and_unknown_users_are_just_not_found(hub):
 
 
 def test_names_to_try_are_remembered_within_bounds(hub):
-    from lmms.media import resolve as function
-    import sys
-
-    module = sys.modules[function.__module__]
-    assert module._roots.cache_info().maxsize == 256
-    assert module._variants.cache_info().maxsize == 4096
-    before = module._variants.cache_info().hits
+    assert references._roots.cache_info().maxsize == 256
+    assert references._variants.cache_info().maxsize == 4096
+    before = references._variants.cache_info().hits
     resolve_media_reference("again")
     resolve_media_reference("again")
-    assert module._variants.cache_info().hits > before
+    assert references._variants.cache_info().hits > before
 
 
 # ------------------------------------------------------------------------------------ hashing
