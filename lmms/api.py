@@ -1,8 +1,8 @@
 """What `import lmms` offers: `plan`, `run`, `load_run`. The command line is a thin layer on these.
 
-    plan = lmms.plan("+experiment=longvideo model=qwen3_vl")
-    result = lmms.run(plan)
-    result["longvideobench_val_v"].metrics
+plan = lmms.plan("+experiment=longvideo model=qwen3_vl")
+result = lmms.run(plan)
+result["longvideobench_val_v"].metrics
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ def plan(
                 hint="plan them one by one: lmms.config.runfile.compile_file",
             )
         compiled = runs[0]
-    return build_plan(
-        compiled.config, command=compiled.words, notes=compiled.notes, render=render
-    )
+    return build_plan(compiled.config, command=compiled.words, notes=compiled.notes, render=render)
 
 
 def run(what: RunPlan | str | Sequence[str], *, observer: RunObserver | None = None) -> RunResult:

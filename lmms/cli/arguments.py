@@ -35,9 +35,7 @@ COMMON: Mapping[str, str] = {"--json": SWITCH, "--debug": SWITCH, "--help": SWIT
 _SHORT = {"-h": "--help", "-m": "--multirun", "-c": "--config", "-q": "--quiet"}
 
 
-def read_arguments(
-    words: Sequence[str], flags: Mapping[str, str], *, command: str
-) -> Arguments:
+def read_arguments(words: Sequence[str], flags: Mapping[str, str], *, command: str) -> Arguments:
     """Separates flags from the other words.
 
     Args:
@@ -72,12 +70,12 @@ def read_arguments(
             continue
         if not sign:
             if not rest:
-                raise ConfigError(f"{name} needs a value", origin="command line", allowed=known[name])
+                raise ConfigError(
+                    f"{name} needs a value", origin="command line", allowed=known[name]
+                )
             value = rest.pop(0)
         values.setdefault(name, []).append(value)
-    return Arguments(
-        frozenset(switches), {k: tuple(v) for k, v in values.items()}, tuple(others)
-    )
+    return Arguments(frozenset(switches), {k: tuple(v) for k, v in values.items()}, tuple(others))
 
 
 def _unknown_flag(name: str, known: Mapping[str, str], command: str) -> ConfigError:

@@ -17,7 +17,10 @@ _lmms_complete() {
     local line="${COMP_LINE:0:COMP_POINT}"
     local current="${line##*[[:space:]]}"
     local strip="" words
-    case "$COMP_WORDBREAKS" in *=*) [[ "$current" == *=* ]] && strip="${current%"${current##*=}"}";; esac
+    # Where `=` breaks words, bash has taken what stands before it already.
+    if [[ "$COMP_WORDBREAKS" == *=* && "$current" == *=* ]]; then
+        strip="${current%"${current##*=}"}"
+    fi
     mapfile -t words < <(lmms completion --words -- "$line" 2>/dev/null)
     COMPREPLY=("${words[@]#"$strip"}")
     [[ "${COMPREPLY[0]}" == *= || "${COMPREPLY[0]}" == *. ]] && compopt -o nospace 2>/dev/null

@@ -5,14 +5,14 @@ from __future__ import annotations
 MAIN = """\
 lmms: evaluate language and multimodal models
 
-  lmms +experiment=longvideo model=qwen3_vl           run it, offline, on the shipped canary
-  lmms +experiment=longvideo model=qwen3_vl env=hub   the same with real weights and data
+  lmms +experiment=longvideo model=qwen3_vl           offline, shipped canary
+  lmms +experiment=longvideo model=qwen3_vl env=hub   real weights and data
   lmms model=qwen3_vl 'task=[mmmu_val,mme]' tasks.mmmu_val.limit=50
-  lmms -m model=qwen3_vl,dummy task=gsm8k,hellaswag   a sweep: four runs and one table
-  lmms --config run.yaml generation.temperature=0     a run file; words win over it
+  lmms -m model=qwen3_vl,dummy task=gsm8k,hellaswag   a sweep: 4 runs, 1 table
+  lmms --config run.yaml generation.temperature=0     a run file; words win
 
 Commands
-  (words)          run what the words describe; the same words resume an unfinished run
+  (words)          run what the words describe; the same words resume it
   plan WORDS       what would run: documents, requests, frames, tokens
                    --render counts fully, --json, --yaml prints a run file
   ls WHAT          tasks, models, groups or experiments; --match PATTERN, --json
@@ -39,21 +39,21 @@ Flags
 Exit codes
   0 all is complete      1 internal error      2 configuration, plan or name
   3 more samples failed than run.max_failed_share allows
-  4 media    5 model or network    6 scoring    130 interrupted (the same words resume)
+  4 media    5 model or network    6 scoring    130 interrupted
 """
 
 PLAN = """\
-lmms plan WORDS: what would run, without importing a model library or reading weights
+lmms plan WORDS: what would run; imports no model library, reads no weights
 
   lmms plan +experiment=longvideo model=qwen3_vl
   lmms plan 'task=[mme,gsm8k]' limit=20 --render
 
   --render       reads the data and counts documents, requests, frames and words
   --yaml         prints the run file that makes this plan
-  --json         prints the plan, or a list of plans for a run file or sweep with several runs
+  --json         prints the plan, or a list where there are several runs
   -c, --config FILE    -m, --multirun    --config-dir DIR    --debug
 
-Each number says what it stands on. `?` means that the data must be read to know: --render.
+Each number says what it stands on. `?`: only the data can tell; see --render.
 """
 
 LS = """\
@@ -74,9 +74,9 @@ lmms show RUN: a finished or running run
   lmms show outputs/latest
   lmms show outputs/latest --samples gsm8k --limit 5
 
-  RUN is a run folder, its results.json, or the end of a run's name below outputs.
+  RUN is a run folder, its results.json, or the end of a name below outputs.
   --samples TASK       its samples
-  --status STATUS      only samples that are ok, unparsed, refused, truncated or failed
+  --status STATUS      only ok, unparsed, refused, truncated or failed samples
   --limit N            at most N samples
   --yaml               the run file that reproduces the run
   --json

@@ -23,13 +23,7 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError(f"lmms ls takes one word, not {len(arguments.words)}", origin="lmms ls")
     if what not in WHATS:
         raise UnknownNameError("list", what, WHATS, origin="lmms ls", list_all=True)
-    listings = {
-        "tasks": _tasks,
-        "groups": _groups,
-        "models": lambda a: _options("model", a),
-        "experiments": lambda a: _options("experiment", a),
-    }
-    rows = listings[what](arguments)
+    rows = _rows(what, arguments)
     pattern = arguments.value("--match")
     if pattern is not None:
         rows = [r for r in rows if _matches(r, pattern)]
@@ -40,6 +34,14 @@ def main(words: Sequence[str]) -> int:
     else:
         console.print_note(f"no {what} match {pattern!r}" if pattern else f"there are no {what}")
     return 0
+
+
+def _rows(what: str, arguments: Arguments) -> list[dict[str, Any]]:
+    if what == "tasks":
+        return _tasks(arguments)
+    if what == "groups":
+        return _groups(arguments)
+    return _options(what.removesuffix("s"), arguments)
 
 
 def _tasks(arguments: Arguments) -> list[dict[str, Any]]:
@@ -88,6 +90,8 @@ def _matches(row: Mapping[str, Any], pattern: str) -> bool:
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+    header: Sequence[str]
+    cells: list[Sequence[str]]
     if "modalities" in rows[0]:
         header = ("task", "type", "input", "shipped data", "groups", "description")
         cells = [
@@ -102,11 +106,11 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
             for r in rows
         ]
     elif "tasks" in rows[0]:
-        header = ("group", "tasks")  # type: ignore[assignment]
-        cells = [(r["name"], ", ".join(r["tasks"])) for r in rows]  # type: ignore[misc]
+        header = ("group", "tasks")
+        cells = [(r["name"], ", ".join(r["tasks"])) for r in rows]
     else:
-        header = ("name", "description")  # type: ignore[assignment]
-        cells = [(r["name"], r["description"]) for r in rows]  # type: ignore[misc]
+        header = ("name", "description")
+        cells = [(r["name"], r["description"]) for r in rows]
     print(console.table(header, cells))
 
 

@@ -26,14 +26,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except LmmsError as error:
-        return _report(error, words)
+        code = _report(error, words)
+        if getattr(error, "immediate", False):
+            _leave(code)
+        return code
     except KeyboardInterrupt:
         _say("interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
         _forget_stdout()
         return _BROKEN_PIPE
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a defect is reported, not dumped
         return _report_defect(error, words)
 
 
@@ -112,6 +115,15 @@ def _report_defect(error: Exception, words: Sequence[str]) -> int:
         shown = {"type": type(error).__name__, "message": text, "exit_code": _INTERNAL_ERROR}
         console.print_json({"error": shown})
     return _INTERNAL_ERROR
+
+
+def _leave(code: int) -> None:
+    """Ends the process without waiting for threads that are still at work."""
+    import os
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _say(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +55,15 @@ def banner(plan: RunPlan) -> str | None:
     )
 
 
-def start(target: Target, *, quiet: bool, json: bool) -> Outcome:
-    """Runs a plan to its end and says what came out, except for the table.
+def say_banner(plans: Iterable[RunPlan], *, as_json: bool) -> None:
+    """Prints each different banner of the plans once, before anything else is said."""
+    texts = dict.fromkeys(text for text in map(banner, plans) if text is not None)
+    for text in texts:
+        print(console.bold(text), file=sys.stderr if as_json else sys.stdout, flush=True)
+
+
+def start(target: Target, *, quiet: bool) -> Outcome:
+    """Runs a plan to its end.
 
     Raises:
         LmmsError: The run could not be finished.
@@ -65,9 +72,6 @@ def start(target: Target, *, quiet: bool, json: bool) -> Outcome:
     from lmms.runner import execute
 
     plan = target.plan
-    text = banner(plan)
-    if text is not None:
-        print(console.bold(text), file=sys.stderr if json else sys.stdout, flush=True)
     for note in plan.notes:
         console.print_note(note)
     mode = "none" if quiet else plan.config.run.progress
@@ -76,14 +80,14 @@ def start(target: Target, *, quiet: bool, json: bool) -> Outcome:
     return Outcome(name=target.name, exit_code=exit_code_of(result), result=result)
 
 
-def start_caught(target: Target, *, quiet: bool, json: bool) -> Outcome:
+def start_caught(target: Target, *, quiet: bool) -> Outcome:
     """Like `start`, but a failed run is an outcome: the next run of a batch still starts.
 
     Raises:
         RunInterruptedError: The user stopped it; nothing else starts.
     """
     try:
-        return start(target, quiet=quiet, json=json)
+        return start(target, quiet=quiet)
     except RunInterruptedError:
         raise
     except LmmsError as error:

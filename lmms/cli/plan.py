@@ -44,7 +44,7 @@ def plan_text(plan: RunPlan, *, name: str = "") -> str:
     basis = _basis(plan)
     if basis:
         blocks.append(basis)
-    blocks += [console.dim(f"note: {note}") for note in plan.notes]
+    blocks.append("\n".join(console.dim(f"note: {note}") for note in plan.notes))
     return "\n\n".join(b for b in blocks if b)
 
 
@@ -76,7 +76,7 @@ _RIGHT = frozenset({2, 3, 4, 5, 6})
 
 
 def _tasks(plan: RunPlan) -> str:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             task.shown_as,
             task.version,

@@ -27,8 +27,9 @@ def main(words: Sequence[str]) -> int:
         return run_sweep(arguments)
     found = targets.single_or_batch(arguments)
     quiet, as_json = arguments.has("--quiet"), arguments.has("--json")
+    outcome.say_banner((t.plan for t in found), as_json=as_json)
     if len(found) == 1:
-        ended = outcome.start(found[0], quiet=quiet, json=as_json)
+        ended = outcome.start(found[0], quiet=quiet)
         assert ended.result is not None
         if as_json:
             console.print_json(ended.to_json())
@@ -45,7 +46,7 @@ def _run_batch(found: Sequence[targets.Target], arguments: Arguments) -> int:
     for number, target in enumerate(found, 1):
         console.print_note(f"run {number} of {len(found)}: {target.name}")
         try:
-            ended = outcome.start_caught(target, quiet=quiet, json=as_json)
+            ended = outcome.start_caught(target, quiet=quiet)
         except RunInterruptedError as error:
             print_outcomes(outcomes, as_json=as_json)
             if as_json:
@@ -78,8 +79,8 @@ def print_outcomes(
         print(render_summary(results))
     failed = [o for o in outcomes if o.exit_code]
     for ended in failed:
-        reason = (ended.error or f"status {ended.result.status}" if ended.result else ended.error)
-        first = (reason or "").splitlines()[0] if reason else "failed"
-        print(f"exit code {ended.exit_code}: {ended.name}: {first}", file=sys.stderr)
+        status = f"status {ended.result.status}" if ended.result else "failed"
+        reason = (ended.error or status).splitlines()[0]
+        print(f"exit code {ended.exit_code}: {ended.name}: {reason}", file=sys.stderr)
     if folder is not None:
         print(console.fields({"summary": str(folder / "summary.md")}))

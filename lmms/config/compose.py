@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lmms.config import secrets
 from lmms.config.catalogue import TASK_CATALOGUE, TaskCatalogue, open_catalogue
-from lmms.config.keys import GROUPS
 from lmms.config.composition import Composition
+from lmms.config.keys import GROUPS
 from lmms.config.locations import config_dirs, group_options, shipped_conf
 from lmms.config.quick import compose_quickly
 from lmms.config.words import Word, prepare, read_word
@@ -36,7 +35,7 @@ class CompiledRun:
     config: RunConfig
     notes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    """The overrides that led here, secrets masked."""
+    """The command line that led here, secrets masked."""
     overlay: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables that a run file sets. Holds secrets: it is never written or shown."""
 
@@ -55,6 +54,11 @@ class RunSource:
     """Name of the run file, for messages."""
     tasks_replaced: bool = False
     """Whether the command line chose other tasks than the run file."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words of the command line, as they may be shown."""
+        return tuple(w.shown for w in self.words if w.file is None)
 
     def open_catalogue(self) -> TaskCatalogue:
         """Returns the task catalogue of this run."""
@@ -111,19 +115,29 @@ def compile_source(source: RunSource) -> CompiledRun:
     return _finish(source, _compose(source))
 
 
-def compile_composed(config: DictConfig, *, catalogue: str = TASK_CATALOGUE) -> CompiledRun:
+def compile_composed(
+    config: DictConfig,
+    *,
+    overrides: Sequence[str],
+    choices: Mapping[str, Any],
+    catalogue: str = TASK_CATALOGUE,
+) -> CompiledRun:
     """Validates what Hydra's own runner composed: one point of a sweep.
+
+    Args:
+        config: The composed values, without Hydra's own.
+        overrides: The words of the point.
+        choices: Group to the chosen option.
+        catalogue: `module:function` that opens the task catalogue.
 
     Raises:
         ConfigError: As `compile_run`.
     """
     from omegaconf import OmegaConf
 
-    settings = config.hydra
-    words = tuple(read_word(w) for w in settings.overrides.task if w != RUN_FILE_WORD)
+    words = tuple(read_word(w) for w in overrides if w != RUN_FILE_WORD)
     values: Any = OmegaConf.to_container(config, resolve=False)
-    values.pop("hydra")
-    composition = Composition(values=values, choices=dict(settings.runtime.choices))
+    composition = Composition(values=values, choices=dict(choices))
     source = RunSource(words=words, folders=config_dirs(), task_paths=(), catalogue=catalogue)
     return _finish(source, composition)
 
@@ -132,11 +146,7 @@ def _finish(source: RunSource, composition: Composition) -> CompiledRun:
     values = _resolve(composition)
     notes = _drop_stubs(values, source)
     config = validate(values, source, composition.choices)
-    return CompiledRun(config=config, notes=notes, words=tuple(_shown(w) for w in source.words))
-
-
-def _shown(word: Word) -> str:
-    return word.origin.removeprefix("command line override ")
+    return CompiledRun(config=config, notes=notes, words=source.command)
 
 
 def _compose(source: RunSource) -> Composition:
@@ -244,10 +254,15 @@ def _expand_paths(values: dict[str, Any]) -> dict[str, Any]:
             continue
         value = holder[name]
         if isinstance(value, str):
-            holder[name] = os.path.expanduser(value)
+            holder[name] = _expand_user(value)
         elif isinstance(value, list):
-            holder[name] = [os.path.expanduser(v) if isinstance(v, str) else v for v in value]
+            holder[name] = [_expand_user(v) if isinstance(v, str) else v for v in value]
     return values
+
+
+def _expand_user(text: str) -> str:
+    # Only where it says so: a hub id is no path, and `./x` is to stay as it was written.
+    return str(Path(text).expanduser()) if text.startswith("~") else text
 
 
 def _drop_stubs(values: dict[str, Any], source: RunSource) -> tuple[str, ...]:
@@ -260,7 +275,7 @@ def _drop_stubs(values: dict[str, Any], source: RunSource) -> tuple[str, ...]:
     stubs = [k for k, v in tasks.items() if not (isinstance(v, dict) and "name" in v)]
     chosen = [k for k in tasks if k not in stubs]
     for word in source.words:
-        label = word.key.split(".")[1] if word.key.startswith("tasks.") else None
+        label = word.key.split(".")[1] if word.key.startswith("tasks.") else ""
         if label in stubs and word.prefix != "~":
             raise _absent_task(label, chosen, word.origin)
     in_file = (source.body or {}).get("tasks") or {}
@@ -269,8 +284,7 @@ def _drop_stubs(values: dict[str, Any], source: RunSource) -> tuple[str, ...]:
             raise _absent_task(label, chosen, f"file {source.file} key tasks.{label}")
         del tasks[label]
     return tuple(
-        f"settings of task {label!r} were dropped: it is not part of this run"
-        for label in stubs
+        f"settings of task {label!r} were dropped: it is not part of this run" for label in stubs
     )
 
 
@@ -286,9 +300,7 @@ def _absent_task(label: str, chosen: Sequence[str], origin: str) -> ConfigError:
     )
 
 
-def validate(
-    values: Mapping[str, Any], source: RunSource, choices: Mapping[str, Any]
-) -> RunConfig:
+def validate(values: Mapping[str, Any], source: RunSource, choices: Mapping[str, Any]) -> RunConfig:
     """Validates plain values against the schema.
 
     Strict, through JSON: `true` is no number and `"3"` is no count, as the user wrote them.
@@ -323,7 +335,7 @@ def origin_of(key: str, source: RunSource, choices: Mapping[str, Any]) -> str:
         base = group.partition("@")[0]
         for name in option if isinstance(option, list) else [option]:
             file = group_options(base, source.folders).get(str(name)) if base in GROUPS else None
-            if file is not None and _in_file(file, key if base == "experiment" else key, base):
+            if file is not None and _in_file(file, key, base):
                 return f"{_relative(file)} key {key}"
     return f"key {key}" if key else "the run as a whole"
 
@@ -377,4 +389,4 @@ def _task_paths(
 
 def _absolute(paths: Any) -> tuple[str, ...]:
     listed = [paths] if isinstance(paths, str) else paths if isinstance(paths, list) else []
-    return tuple(os.path.abspath(os.path.expanduser(str(p))) for p in listed)
+    return tuple(str(Path(p).expanduser().absolute()) for p in listed)

@@ -82,9 +82,7 @@ def interpolation_error(error: Exception) -> ConfigError:
     return ConfigError(secrets.mask(reason), origin=f"key {key}" if key else "configuration")
 
 
-def _missing_option(
-    path: str, words: Sequence[Word], catalogue: TaskCatalogue
-) -> LmmsError:
+def _missing_option(path: str, words: Sequence[Word], catalogue: TaskCatalogue) -> LmmsError:
     group, _, option = path.removesuffix(".yaml").partition("/")
     origin = next((w.origin for w in reversed(words) if w.group == group), None)
     if origin is None or option not in (next(w for w in words if w.group == group).value or ""):

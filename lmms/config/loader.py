@@ -51,7 +51,7 @@ def search_path(
     return path
 
 
-class RunLoader(ConfigLoaderImpl):
+class RunLoader(ConfigLoaderImpl):  # type: ignore[misc]
     """Composes single runs."""
 
     def compose(self, overrides: Sequence[Override]) -> Composition:

@@ -109,9 +109,11 @@ _WITHOUT_EFFECT = frozenset(
 """Read and left aside, with a note: they change how the peers work, not what is measured."""
 
 _SPECIAL = frozenset({"model", "model_args", "tasks", "gen_kwargs", "seed"})
-_PEER_ONLY = (
-    frozenset(_PLAIN_KEYS) | _WITHOUT_EFFECT | {"model_args", "gen_kwargs"}
-) - {"limit", "num_fewshot", "repeats"}
+_PEER_ONLY = (frozenset(_PLAIN_KEYS) | _WITHOUT_EFFECT | {"model_args", "gen_kwargs"}) - {
+    "limit",
+    "num_fewshot",
+    "repeats",
+}
 _OURS = frozenset(
     {"env", "experiment", "executor", "generation", "media", "output", "run", "statistics"}
     | {"fewshot_seed", "task"}
@@ -217,9 +219,7 @@ def _translate_tasks(tasks: Any, native: dict[str, Any], where: str) -> None:
         return
     names = tasks.split(",") if isinstance(tasks, str) else tasks
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise ConfigError(
-            "tasks must be names: \"a,b\" or [a, b]", origin=f"file {where} key tasks"
-        )
+        raise ConfigError('tasks must be names: "a,b" or [a, b]', origin=f"file {where} key tasks")
     native["task"] = [n.strip() for n in names if n.strip()]
 
 

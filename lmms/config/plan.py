@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lmms.config.schema import RunConfig
 from lmms.types import FramePolicy, GenerationArgs, digest_of
 
-PLAN_SCHEMA = "lmms-plan/1"
+PLAN_SCHEMA: Final = "lmms-plan/1"
 
 # What cannot change an answer or a score: where, how fast, how many documents, how it is shown.
 _NOT_IN_FINGERPRINT: dict[str, frozenset[str] | None] = {
@@ -91,7 +91,9 @@ class PlannedTask(BaseModel):
     @property
     def frame_policy(self) -> FramePolicy:
         """`media` as the type that media references carry."""
-        shown = {k: tuple(v) if isinstance(v, list) else v for k, v in self.media.items()}
+        shown: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in self.media.items()
+        }
         return FramePolicy(**shown)
 
 

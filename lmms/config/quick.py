@@ -104,7 +104,9 @@ def _choices(
 
 
 def _choose(choices: dict[str, tuple[Any, bool]], group: str, option: Any, text: str) -> None:
-    listed = text.startswith("[") == text.endswith("]") and (text.startswith("[") or "," not in text)
+    listed = text.startswith("[") == text.endswith("]") and (
+        text.startswith("[") or "," not in text
+    )
     if group not in choices or choices[group][1] or not listed:
         raise _NotPlainError  # given twice, or a sweep: an error that Hydra finds
     choices[group] = (option, True)
@@ -130,7 +132,7 @@ def _read(path: Path) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         text = path.read_text(encoding="utf-8")
-        body = yaml.load(text, Loader=loader)  # noqa: S506, TID251 - a safe loader, in C
+        body = yaml.load(text, Loader=loader)  # noqa: TID251 - a safe loader, in C
     except (OSError, yaml.YAMLError):
         raise _NotPlainError from None
     if not isinstance(body, dict):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmms.config import secrets
 from lmms.config.catalogue import TASK_CATALOGUE
 from lmms.config.compose import compile_run
 from lmms.config.schema import RunConfig
 from lmms.errors import LmmsError
 
+_INTERPOLATION = re.compile(r"\$\{(?:([A-Za-z_]\w*)\})?")
 _OPTION_GROUPS = ("model", "env", "executor")
 """Groups whose option is known by its `name`."""
 
@@ -36,7 +39,21 @@ def run_file(config: RunConfig, *, catalogue: str = TASK_CATALOGUE) -> dict[str,
             content[section] = {k: _task(v) for k, v in values[section].items()}
         elif shown not in ({}, _SAME):
             content[section] = shown
-    return content
+    escaped: dict[str, Any] = _escaped(content)
+    return escaped
+
+
+def _escaped(value: Any) -> Any:
+    """Keeps text like `${x}` text: only references to secrets are to be put in again."""
+    if isinstance(value, Mapping):
+        return {k: _escaped(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_escaped(v) for v in value]
+    if not isinstance(value, str):
+        return value
+    return _INTERPOLATION.sub(
+        lambda m: m[0] if m[1] and secrets.is_secret_variable(m[1]) else "\\" + m[0], value
+    )
 
 
 class _Same:

@@ -19,11 +19,16 @@ from lmms.config.catalogue import TASK_CATALOGUE
 from lmms.config.compose import CompiledRun, RunSource, compile_source, read_source
 from lmms.config.environment import environment
 from lmms.config.keys import GROUPS, schema_keys, unknown_key
+from lmms.config.locations import config_dirs, group_options
 from lmms.config.peers import is_peer_style, translate
 from lmms.config.words import Word, protect, quoted, read_word
 from lmms.errors import ConfigError, nearest
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^{}]|\{[^{}]*\})*))?\}")
+_VARIABLE = re.compile(r"(?<!\\)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^{}]|\{[^{}]*\})*))?\}")
+_DECIDES = {"model": "backend", "env": "weights", "executor": "max_open_documents"}
+"""Group to the key without which a section cannot stand for an option."""
+_NEUTRAL_MODEL = "hf"
+"""Option that sets least; a complete section lies above it."""
 _VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
@@ -67,7 +72,8 @@ def compile_file(
             source = entry_source(run, words, config_dir=config_dir, catalogue=catalogue)
             result = compile_source(source)
         notes = (*run.notes, *result.notes)
-        compiled.append(replace(result, notes=notes, overlay=run.overlay))
+        command = ("--config", str(path), *result.words)
+        compiled.append(replace(result, notes=notes, words=command, overlay=run.overlay))
     return compiled
 
 
@@ -91,14 +97,36 @@ def entry_source(
     chosen = {w.key.removeprefix("/") for w in words if w.group is not None}
     kept = [w for w in run.words if w.key not in chosen]
     replaced = "task" in chosen
+    body = _without_choice_of_tasks(run.body) if replaced else run.body
+    kept, body = _complete_sections(kept, body, config_dirs(config_dir))
     return read_source(
         [*kept, *words],
-        body=_without_choice_of_tasks(run.body) if replaced else run.body,
+        body=body,
         file=run.where,
         tasks_replaced=replaced,
         config_dir=config_dir,
         catalogue=catalogue,
     )
+
+
+def _complete_sections(
+    words: Sequence[Word], body: dict[str, Any], folders: tuple[Path, ...]
+) -> tuple[list[Word], dict[str, Any]]:
+    """Takes a section that says everything by itself, where no option of its name exists here.
+
+    So a run file made on another machine works without that machine's option files.
+    """
+    kept = []
+    for word in words:
+        section = body.get(word.key)
+        known = word.key not in _DECIDES or word.value in group_options(word.key, folders)
+        if known or not isinstance(section, Mapping) or _DECIDES[word.key] not in section:
+            kept.append(word)
+            continue
+        body = body | {word.key: {**section, "name": word.value}}
+        if word.key == "model":
+            kept.append(read_word(f"model={_NEUTRAL_MODEL}", origin=word.origin, file=word.file))
+    return kept, body
 
 
 def _without_choice_of_tasks(body: dict[str, Any]) -> dict[str, Any]:
@@ -272,7 +300,7 @@ def _choices(
     words = []
 
     def choose(group: str, option: str) -> None:
-        words.append(read_word(f"{group}={option}", origin=f"file {where} key {group}"))
+        words.append(read_word(f"{group}={option}", origin=f"file {where} key {group}", file=where))
 
     if env:
         body["env"] = {k: v for k, v in env.items() if k != "name"}
@@ -313,6 +341,8 @@ def _name_tasks(entry: Mapping[str, Any], body: dict[str, Any]) -> None:
     if not isinstance(tasks, Mapping) or entry.get("task") or entry.get("experiment"):
         return
     body["tasks"] = {
-        label: {"name": label, **(settings or {})} if isinstance(settings or {}, Mapping) else settings
+        label: {"name": label, **(settings or {})}
+        if isinstance(settings or {}, Mapping)
+        else settings
         for label, settings in tasks.items()
     }

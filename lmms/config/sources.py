@@ -7,6 +7,7 @@ Task bodies never pass through here: an option of group `task` is `{name: …}` 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -21,18 +22,20 @@ from lmms.errors import UnknownNameError
 _GROUP = "task"
 
 
-class _VirtualSource(ConfigSource):
+class _VirtualSource(ConfigSource):  # type: ignore[misc]
     """A source whose configs are made, not read."""
 
     def available(self) -> bool:
+        """Whether the source can be read: always."""
         return True
 
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+    def list(self, config_path: str, results_filter: ObjectType | None) -> Sequence[str]:
+        """Names of what a group holds; there are no groups below a group."""
         if results_filter is ObjectType.GROUP:
             return []
         return sorted(self._options(config_path))
 
-    def _options(self, config_path: str) -> list[str]:
+    def _options(self, config_path: str) -> Sequence[str]:
         raise NotImplementedError
 
     def _result(self, config_path: str, package: str, body: Any) -> ConfigResult:
@@ -51,42 +54,46 @@ class TaskReferenceSource(_VirtualSource):
         super().__init__(provider=provider, path=path)
         target, task_paths = json.loads(self.path)
         self._target: str = target
-        self._task_paths: list[str] = task_paths
+        self._task_paths: Sequence[str] = task_paths
 
     @staticmethod
     def scheme() -> str:
+        """Scheme of the search path entry."""
         return "lmms-tasks"
 
     @staticmethod
-    def url(target: str, task_paths: list[str]) -> str:
+    def url(target: str, task_paths: Sequence[str]) -> str:
         """Returns the search path entry for a catalogue.
 
         Args:
             target: `module:function` that opens the catalogue.
             task_paths: Folders with further tasks.
         """
-        return f"{TaskReferenceSource.scheme()}://{json.dumps([target, task_paths])}"
+        return f"{TaskReferenceSource.scheme()}://{json.dumps([target, [*task_paths]])}"
 
     @cached_property
     def _catalogue(self) -> TaskCatalogue:
         return open_catalogue(self._target, tuple(self._task_paths))
 
     def is_group(self, config_path: str) -> bool:
+        """Whether options lie below `config_path`."""
         return config_path in ("", _GROUP)
 
     def is_config(self, config_path: str) -> bool:
+        """Whether `config_path` is an option."""
         return self._members(config_path) is not None
 
     def load_config(self, config_path: str) -> ConfigResult:
+        """Makes the config of an option."""
         members = self._members(config_path)
         if members is None:
             raise ConfigLoadError(f"no such task: {config_path}")
-        name = _option_of(config_path)
+        name = _option_of(config_path) or ""
         if members == [name]:
             return self._result(config_path, f"tasks.{label_of(name)}", {"name": name})
         return self._result(config_path, "tasks", {label_of(m): {"name": m} for m in members})
 
-    def _members(self, config_path: str) -> list[str] | None:
+    def _members(self, config_path: str) -> Sequence[str] | None:
         option = _option_of(config_path)
         if option is None:
             return None
@@ -95,7 +102,7 @@ class TaskReferenceSource(_VirtualSource):
         except UnknownNameError:
             return None
 
-    def _options(self, config_path: str) -> list[str]:
+    def _options(self, config_path: str) -> Sequence[str]:
         return self._catalogue.names() if config_path == _GROUP else []
 
 
@@ -104,6 +111,7 @@ class RunFileSource(_VirtualSource):
 
     @staticmethod
     def scheme() -> str:
+        """Scheme of the search path entry."""
         return "lmms-run"
 
     @staticmethod
@@ -112,15 +120,18 @@ class RunFileSource(_VirtualSource):
         return f"{RunFileSource.scheme()}://{json.dumps(body)}"
 
     def is_group(self, config_path: str) -> bool:
+        """Whether options lie below `config_path`."""
         return config_path in ("", "run_file")
 
     def is_config(self, config_path: str) -> bool:
+        """Whether `config_path` is an option."""
         return config_path.removesuffix(".yaml") == "run_file/body"
 
     def load_config(self, config_path: str) -> ConfigResult:
+        """Makes the config of an option."""
         return self._result(config_path, "_global_", json.loads(self.path))
 
-    def _options(self, config_path: str) -> list[str]:
+    def _options(self, config_path: str) -> Sequence[str]:
         return ["body"] if config_path == "run_file" else []
 
 

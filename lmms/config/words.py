@@ -35,6 +35,8 @@ class Word:
     """Group or dotted key; for `task@tasks.x` the whole left side."""
     value: str | None
     """Text after the equals sign; None if there is none."""
+    file: str | None = None
+    """Run file that the word comes from; None: the command line."""
 
     @property
     def group(self) -> str | None:
@@ -61,8 +63,13 @@ class Word:
         return replace(self, text=text, prefix=prefix, value=value)
 
 
-def read_word(text: str, *, origin: str | None = None) -> Word:
+def read_word(text: str, *, origin: str | None = None, file: str | None = None) -> Word:
     """Splits an override.
+
+    Args:
+        text: The override.
+        origin: Where it was written, for messages; None: the command line.
+        file: Run file that it comes from.
 
     Raises:
         ConfigError: The text has no `=` and is not a deletion.
@@ -79,7 +86,7 @@ def read_word(text: str, *, origin: str | None = None) -> Word:
             hint="commands and examples: lmms --help",
         )
     origin = origin or f"command line override {shown}"
-    return Word(text=text, origin=origin, prefix=prefix or "", key=key, value=value)
+    return Word(text=text, origin=origin, prefix=prefix or "", key=key, value=value, file=file)
 
 
 def prepare(words: Sequence[Word], options: Mapping[str, Sequence[str]]) -> list[Word]:
@@ -189,7 +196,7 @@ def quoted(text: str) -> str:
     """Returns `text` as a quoted string of Hydra's grammar."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
-    return QuotedString(text=text, quote=Quote.single).with_quotes()
+    return str(QuotedString(text=text, quote=Quote.single).with_quotes())
 
 
 def _names_secret(key: str) -> bool:

@@ -59,18 +59,27 @@ def media_roots(dataset: DatasetSpec, env: EnvConfig, folder: Path | None) -> tu
 
 
 def _open_offline(dataset: DatasetSpec, env: EnvConfig) -> DocumentSource:
+    try:
+        return _open_cached(dataset, env, dataset.revision)
+    except (HubError, DataError) as error:
+        try:  # data sets that are a script were fetched from the branch of their converted rows
+            return _open_cached(dataset, env, _CONVERTED)
+        except (HubError, DataError):
+            raise error from None
+
+
+def _open_cached(dataset: DatasetSpec, env: EnvConfig, branch: str | None) -> DocumentSource:
     from huggingface_hub import snapshot_download
 
-    folder = Path(
-        _asked(
-            dataset,
-            lambda: snapshot_download(
-                dataset.path, repo_type="dataset", revision=dataset.revision, local_files_only=True
-            ),
-            hint="it is not in the local cache and env.offline=true; allow the download with "
-            "env.offline=false, or name its folder's parent in env.data_roots",
-        )
+    found = _asked(
+        dataset,
+        lambda: snapshot_download(
+            dataset.path, repo_type="dataset", revision=branch, local_files_only=True
+        ),
+        hint="it is not in the local cache and env.offline=true; allow the download with "
+        "env.offline=false, or name its folder's parent in env.data_roots",
     )
+    folder = Path(found)
     return open_folder(
         folder,
         dataset,
@@ -82,38 +91,43 @@ def _open_offline(dataset: DatasetSpec, env: EnvConfig) -> DocumentSource:
 
 
 def _open_online(dataset: DatasetSpec, env: EnvConfig) -> DocumentSource:
-    from huggingface_hub import HfApi
-
-    info = _asked(
-        dataset, lambda: HfApi().dataset_info(dataset.path, revision=dataset.revision), hint=None
-    )
-    revision = str(info.sha)
-    names = [sibling.rfilename for sibling in info.siblings or ()]
-    card = _read(_fetch(dataset, revision, _CARD)) if _CARD in names else None
+    # Files are fetched by branch, not by commit: the client then remembers what the branch was, and
+    # the same data set opens offline.
+    branch = dataset.revision
+    commit, names = _listed(dataset, branch)
+    card = _read(_fetch(dataset, branch, _CARD)) if _CARD in names else None
     try:
         _choose(names, dataset, dataset.split, card)
-    except DataError:
+    except DataError as error:
         # Data sets that are a script have their rows, converted, on a branch of their own.
-        converted = _converted_files(dataset)
-        if not converted:
-            raise
-        revision, names, card = _CONVERTED, converted, None
+        try:
+            commit, names = _listed(dataset, _CONVERTED)
+        except LmmsError:
+            raise error from None
+        branch, card = _CONVERTED, None
     pool = dataset.fewshot_split
     has_pool = pool is not None and pool != dataset.split
 
     def open_split(split: str) -> RowReader:
-        return open_files(
-            [_fetch(dataset, revision, n) for n in _choose(names, dataset, split, card)]
-        )
+        chosen = _choose(names, dataset, split, card)
+        return open_files([_fetch(dataset, branch, name) for name in chosen])
 
     return DocumentSource(
         open_split(dataset.split),
         dataset,
-        reference=f"{dataset.path}@{revision[:12]}",
+        reference=f"{dataset.path}@{commit[:12]}",
         media_roots=media_roots(dataset, env, None),
         pool=LateReader(lambda: open_split(pool)) if has_pool and pool is not None else None,
         pool_is_split=not has_pool,
     )
+
+
+def _listed(dataset: DatasetSpec, branch: str | None) -> tuple[str, list[str]]:
+    """Returns the commit of a branch and the names of its files."""
+    from huggingface_hub import HfApi
+
+    info = _asked(dataset, lambda: HfApi().dataset_info(dataset.path, revision=branch), hint=None)
+    return str(info.sha), [sibling.rfilename for sibling in info.siblings or ()]
 
 
 def _choose(names: Sequence[str], dataset: DatasetSpec, split: str, card: str | None) -> list[str]:
@@ -127,25 +141,13 @@ def _choose(names: Sequence[str], dataset: DatasetSpec, split: str, card: str | 
     )
 
 
-def _converted_files(dataset: DatasetSpec) -> list[str]:
-    from huggingface_hub import HfApi
-
-    try:
-        info = _asked(
-            dataset, lambda: HfApi().dataset_info(dataset.path, revision=_CONVERTED), hint=None
-        )
-    except LmmsError:
-        return []
-    return [sibling.rfilename for sibling in info.siblings or ()]
-
-
-def _fetch(dataset: DatasetSpec, revision: str, name: str) -> Path:
+def _fetch(dataset: DatasetSpec, branch: str | None, name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     return Path(
         _asked(
             dataset,
-            lambda: hf_hub_download(dataset.path, name, repo_type="dataset", revision=revision),
+            lambda: hf_hub_download(dataset.path, name, repo_type="dataset", revision=branch),
             hint=None,
         )
     )

@@ -173,8 +173,8 @@ class ReplayModel:
             short = prompt if len(prompt) <= _SHOWN_PROMPT else prompt[:_SHOWN_PROMPT] + " …"
             return Failure(
                 kind="model",
-                message=f"the run in {self._folder} has no answer to this request "
-                f"(key {key[:12]}): {short!r}; it was not asked, or was rendered differently",
+                message=f"the earlier run has no answer to this request: {short!r} "
+                f"(key {key[:12]}, {self._folder}): it was not asked, or rendered differently",
             )
         return _as_replayed(Response.from_json(shown))
 

@@ -162,6 +162,12 @@ def plan_task(
     shots = _first(ref.num_fewshot, config.num_fewshot, spec.num_fewshot)
     repeats = _first(ref.repeats, config.repeats, spec.repeats)
     embedded = config.env.data == "embedded" and spec.dataset.embedded is not None
+    if media.control is not None and not has_frames(spec):
+        raise PlanError(
+            f"media.control={media.control} damages video, and task {spec.name!r} shows none",
+            origin="media.control",
+            hint="leave it out, or choose tasks with video: lmms ls tasks --match video",
+        )
     estimates = estimate_task(
         spec,
         generation=generation,
@@ -173,7 +179,7 @@ def plan_task(
     return PlannedTask(
         label=label,
         name=spec.name,
-        shown_as=f"{label}@embedded" if embedded else label,
+        shown_as=_shown_as(label, embedded=embedded, control=media.control),
         version=spec.version,
         digest=spec.digest,
         output_type=spec.output_type,
@@ -185,6 +191,12 @@ def plan_task(
         media=_plain(media.to_json()) if has_frames(spec) else {},
         **estimates,
     )
+
+
+def _shown_as(label: str, *, embedded: bool, control: str | None) -> str:
+    """The name in tables and files: what is not the plain benchmark says so."""
+    shown = f"{label}@embedded" if embedded else label
+    return f"{shown}+{control}" if control else shown
 
 
 def has_frames(spec: TaskSpec) -> bool:

@@ -74,8 +74,7 @@ def _frames_of(ref: MediaRef) -> int:
     if policy.indices is not None or policy.times is not None:
         return len(policy.indices or policy.times or ())
     info = _probe(ref.path)
-    rate = info.average_fps
-    return len(frame_indices(policy, total=info.total_frames, rate=rate, times=()))
+    return len(frame_indices(policy, total=info.num_frames, rate=info.frame_rate, times=()))
 
 
 def count_task(task: PlannedTask, spec: TaskSpec, config: RunConfig) -> PlannedTask:

@@ -20,12 +20,12 @@ from typing import Any
 from lmms.errors import DataError
 from lmms.requests.context import RenderContext
 from lmms.tasks.code import load_function
+from lmms.tasks.loader import PROMPT_KEYS
 from lmms.tasks.spec import TaskSpec
 from lmms.tasks.template import evaluate, fields_of, render
 from lmms.types import Document, FramePolicy, MediaKind, MediaRef, Part, TextPart
 
 _KINDS: tuple[MediaKind, ...] = ("image", "video", "audio")
-_RESERVED = {"text", "marks", "prepare", *_KINDS}
 
 
 class MediaFinder:
@@ -58,11 +58,16 @@ class MediaFinder:
         return reference
 
     def find_file(self, reference: str) -> Path | None:
-        """Returns a file below the roots (subtitles and the like), or None."""
+        """Returns a file below the roots (subtitles and the like), or None.
+
+        Links are followed (the hub's cache is made of them); `..` is not.
+        """
+        relative = Path(reference)
+        if relative.is_absolute() or ".." in relative.parts:
+            return None
         for root in self.roots:
-            base = Path(root).resolve()
-            path = (base / reference).resolve()
-            if path.is_relative_to(base) and path.is_file():
+            path = Path(root) / relative
+            if path.is_file():
                 return path
         return None
 
@@ -76,7 +81,7 @@ def prompt_of(spec: TaskSpec, profile: str | None) -> dict[str, Any]:
 def prompt_fields(spec: TaskSpec, document: Document, context: RenderContext) -> dict[str, Any]:
     """Returns all that templates may name: constants, columns, derived and prepared fields."""
     prompt = prompt_of(spec, context.profile)
-    constants = {k: v for k, v in prompt.items() if k not in _RESERVED}
+    constants = {k: v for k, v in prompt.items() if k not in PROMPT_KEYS}
     fields = constants | fields_of(spec, document)
     if "prepare" in prompt:
         finder = MediaFinder(context.source.media_roots, context.media)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lmms.errors import JournalError
-from lmms.responses.atomic import fsync_folder
 from lmms.responses.codec import (
     decode,
     encode,
@@ -28,17 +27,12 @@ from lmms.responses.codec import (
     sample_to_json,
 )
 from lmms.responses.lock import FolderLock
+from lmms.responses.opening import open_file
 from lmms.responses.reader import Damage, read_samples
-from lmms.responses.salvage import salvage
 from lmms.responses.store import (
-    APPLICATION_ID,
     JOURNAL_NAME,
-    SCHEMA,
-    SCHEMA_VERSION,
-    check_schema,
     checksum,
     connect,
-    enable_wal,
     explain,
     explained,
 )
@@ -141,7 +135,7 @@ class Journal:
         lock = FolderLock(folder)
         lock.acquire()
         try:
-            connection, wal = _open_file(path, plan_fingerprint, notice)
+            connection, wal = open_file(path, plan_fingerprint, notice)
             return cls(folder, connection, lock, wal=wal, notice=notice)
         except BaseException:
             lock.release()
@@ -446,77 +440,3 @@ class Journal:
             # Commits still reach the log; only the protection against power loss is late.
             reason = explain(error, self.path, "checkpoint").message
             self._notice(f"{reason}; answers are kept, a power loss could cost more than a second")
-
-
-def _open_file(
-    path: Path, fingerprint: str, notice: Callable[[str], None]
-) -> tuple[sqlite3.Connection, bool]:
-    with explained(path, "open"):
-        if path.exists() and path.stat().st_size == 0 and not _has_log(path):
-            notice(f"journal: {path} was empty (truncated?); everything is asked again")
-        fresh = not path.exists() or (path.stat().st_size == 0 and not _has_log(path))
-        if not fresh:
-            _check_existing(path, notice)
-        connection = connect(path)
-        try:
-            wal = enable_wal(connection)
-            if not wal:
-                connection.execute("PRAGMA journal_mode=TRUNCATE").fetchone()
-                notice(
-                    f"journal: write-ahead logging does not work in {path.parent} (a network "
-                    "disk?); using the slower TRUNCATE mode, which is as safe"
-                )
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA wal_autocheckpoint=0")
-            if fresh:
-                _create(connection, fingerprint)
-                fsync_folder(path.parent)
-            else:
-                check_schema(connection, path)
-                _check_fingerprint(connection, path, fingerprint)
-        except BaseException:
-            connection.close()
-            raise
-    return connection, wal
-
-
-def _has_log(path: Path) -> bool:
-    log = Path(f"{path}-wal")
-    return log.exists() and log.stat().st_size > 0
-
-
-def _create(connection: sqlite3.Connection, fingerprint: str) -> None:
-    # One transaction: a journal has its whole schema and its plan, or is empty.
-    connection.executescript(
-        f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; "
-        f"PRAGMA application_id={APPLICATION_ID}; COMMIT;"
-    )
-    connection.execute("INSERT INTO meta VALUES ('fingerprint', ?)", (encode(fingerprint),))
-
-
-def _check_fingerprint(connection: sqlite3.Connection, path: Path, fingerprint: str) -> None:
-    row = connection.execute("SELECT value FROM meta WHERE name = 'fingerprint'").fetchone()
-    held = None if row is None else decode(row[0])
-    if held is None:
-        connection.execute("INSERT INTO meta VALUES ('fingerprint', ?)", (encode(fingerprint),))
-    elif held != fingerprint:
-        raise JournalError(
-            f"the journal belongs to plan {str(held)[:12]}, this plan is {fingerprint[:12]}",
-            origin=str(path),
-            hint="run.resume=never starts a run of its own",
-        )
-
-
-def _check_existing(path: Path, notice: Callable[[str], None]) -> None:
-    """Refuses another schema; rebuilds a file whose pages are damaged from its readable rows."""
-    connection = connect(path)
-    try:
-        check_schema(connection, path)
-        try:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        except sqlite3.DatabaseError as error:
-            verdict = str(error)
-    finally:
-        connection.close()
-    if verdict != "ok":
-        salvage(path, str(verdict).splitlines()[0], notice)

@@ -110,13 +110,21 @@ def enable_wal(connection: sqlite3.Connection) -> bool:
     return bool(mode == "wal")
 
 
+def is_blank(connection: sqlite3.Connection) -> bool:
+    """Whether a file has no table: its writer was killed while it made it, or it was emptied."""
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return bool(tables == 0)
+
+
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     """Compares the schema version of a file with ours.
 
     Raises:
-        JournalError: It is another one; nothing is converted silently.
+        JournalError: It is another one (nothing is converted silently), or there is no table.
         sqlite3.Error: The file cannot be read.
     """
+    if is_blank(connection):
+        raise JournalError("the journal is empty", origin=str(path))
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != SCHEMA_VERSION:
         raise JournalError(

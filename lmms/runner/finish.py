@@ -15,6 +15,7 @@ from lmms.errors import LmmsError
 from lmms.responses.journal import Journal
 from lmms.runner.folder import wanted_limits
 from lmms.runner.task_run import TaskRun
+from lmms.scoring import metric_warnings
 from lmms.types import MetricResult, RunResult, Sample, TaskResult
 
 # Buckets of the histogram from which medians are read: each is 1 % wide, from 1 µs to 3 hours.
@@ -125,6 +126,7 @@ def task_result(
             confidence=statistics.confidence,
             bootstrap_samples=statistics.bootstrap_samples,
         )
+        warnings += metric_warnings(metrics)
     except Exception as error:  # noqa: BLE001 - a task's aggregation may raise anything
         text = str(error) if isinstance(error, LmmsError) else f"{type(error).__name__}: {error}"
         warnings.append(f"no metrics: aggregation of task {task.spec.name!r} failed: {text}")

@@ -78,7 +78,8 @@ class _Earlier:
 
 def _earlier(root: Path, plan: RunPlan) -> Iterator[_Earlier]:
     for path in sorted(root.glob(f"*-{plan.run_id[:8]}*")):
-        if not (path / JOURNAL_NAME).is_file() or path.is_symlink():
+        # A folder without a plan belongs to a run that was killed before it began.
+        if not (path / PLAN_NAME).is_file() or path.is_symlink() or _is_empty(path):
             continue
         with JournalReader(path) as journal:
             if journal.meta("fingerprint") != plan.fingerprint:
@@ -91,6 +92,14 @@ def _earlier(root: Path, plan: RunPlan) -> Iterator[_Earlier]:
                 sequence if isinstance(sequence, int) else 0,
                 limits,
             )
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a run has nothing to continue: its journal is gone or was emptied."""
+    try:
+        return (path / JOURNAL_NAME).stat().st_size == 0
+    except OSError:
+        return True
 
 
 def _covers(held: Mapping[str, int | None], wanted: Mapping[str, int | None]) -> bool:

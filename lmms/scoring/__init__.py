@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lmms.scoring.aggregations import AGGREGATIONS, Aggregator
     from lmms.scoring.inputs import SCORERS, ScoringInput
-    from lmms.scoring.scorer import TaskScorer, make_scorer
+    from lmms.scoring.scorer import TaskScorer, make_scorer, metric_warnings
 
-__all__ = ["AGGREGATIONS", "SCORERS", "Aggregator", "ScoringInput", "TaskScorer", "make_scorer"]
+__all__ = [
+    "AGGREGATIONS",
+    "SCORERS",
+    "Aggregator",
+    "ScoringInput",
+    "TaskScorer",
+    "make_scorer",
+    "metric_warnings",
+]
 
 _HOMES = {
     "AGGREGATIONS": "lmms.scoring.aggregations",
@@ -18,6 +26,7 @@ _HOMES = {
     "ScoringInput": "lmms.scoring.inputs",
     "TaskScorer": "lmms.scoring.scorer",
     "make_scorer": "lmms.scoring.scorer",
+    "metric_warnings": "lmms.scoring.scorer",
 }
 
 

@@ -24,7 +24,8 @@ class Aggregate:
 
     mean: Mean
     breakdown: Mapping[str, Any] = field(default_factory=dict)
-    """Category -> {"value", "n", "ci_low", "ci_high"}; a warning is under its own name."""
+    """Category -> {"value", "n", "ci_low", "ci_high"}; counts under names of their own; texts
+    for people under `warnings`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

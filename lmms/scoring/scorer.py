@@ -39,7 +39,10 @@ from lmms.types import (
 
 DEFAULT_FILTER = "none"
 _WITHOUT_FILTERS = FilterSpec(name=DEFAULT_FILTER, steps=())
+STRICT = "_strict"
+"""Ending of the name of a metric that stands beside a published one."""
 _BREAKDOWN = "breakdown"
+_FEW_CLUSTERS = 30
 _UNPARSED: tuple[ScoreStatus, ...] = ("unparsed", "truncated", "refused")
 
 
@@ -61,6 +64,21 @@ def make_scorer(spec: TaskSpec, reasoning: ReasoningConfig, *, seed: int) -> Tas
 def score_key(metric: str, chain: str) -> str:
     """Returns the key of a metric's score: its name, with `,filter` where there are filters."""
     return metric if chain == DEFAULT_FILTER else f"{metric},{chain}"
+
+
+def metric_warnings(metrics: Iterable[MetricResult]) -> list[str]:
+    """Returns what people should know of aggregated metrics before they trust them.
+
+    Intervals over fewer than 30 clusters are too narrow more often than they say (Cameron and
+    Miller 2015, "A Practitioner's Guide to Cluster-Robust Inference").
+    """
+    warnings = []
+    for metric in metrics:
+        texts = list(metric.breakdown.get("warnings", ()))
+        if metric.clusters is not None and 0 < metric.clusters < min(_FEW_CLUSTERS, metric.n):
+            texts.append(f"the interval rests on only {metric.clusters} clusters")
+        warnings += [f"{metric.name}: {text}" for text in texts]
+    return warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +139,11 @@ class TaskScorer:
             for metric in self._spec.metrics
             for chain in self._chains
         ]
+        by_key = {tally.key: tally for tally in tallies}
+        for tally in tallies:
+            published = tally.key.replace(STRICT, "", 1)
+            if published != tally.key and published in by_key:
+                tally.published = published
         for sample in samples:
             for tally in tallies:
                 tally.add(sample)
@@ -260,7 +283,10 @@ class _Tally:
     def __init__(self, metric: MetricSpec, chain: str, aggregator: Aggregator) -> None:
         self._metric = metric
         self._chain = chain
-        self._key = score_key(metric.name, chain)
+        self.key = score_key(metric.name, chain)
+        self.published: str | None = None
+        """Key of the published score that this strict one stands beside."""
+        self._disagreements = 0
         self._aggregator = aggregator
         self._unparsed = 0
         self._failed = 0
@@ -269,15 +295,21 @@ class _Tally:
         if sample.failure is not None or sample.status == "failed":
             self._failed += 1
             return
-        score = sample.scores.get(self._key)
+        score = sample.scores.get(self.key)
         if score is None or score.value is None:
             return
         self._unparsed += score.status in _UNPARSED
+        if self.published is not None and self.published in sample.scores:
+            other = sample.scores[self.published]
+            self._disagreements += (other.value, other.answer) != (score.value, score.answer)
         self._aggregator.add(score, sample.cluster)
 
     def result(self, options: AggregationOptions) -> MetricResult:
         found = self._aggregator.result(options)
         mean = found.mean
+        breakdown = dict(found.breakdown)
+        if self.published is not None:
+            breakdown["disagreements"] = self._disagreements
         return MetricResult(
             name=self._metric.name,
             value=mean.value,
@@ -292,7 +324,7 @@ class _Tally:
             n_unparsed=self._unparsed,
             n_failed=self._failed,
             higher_is_better=self._metric.higher_is_better,
-            breakdown=found.breakdown,
+            breakdown=breakdown,
         )
 
 

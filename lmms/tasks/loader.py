@@ -9,6 +9,7 @@ else is replaced, and `null` takes a key away.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
@@ -38,6 +39,8 @@ _GENERATION_KEYS = {f.name for f in dataclass_fields(GenerationArgs)}
 _MEDIA_KEYS = {f.name for f in dataclass_fields(FramePolicy)}
 _METRIC_KEYS = {"name", "aggregation", "higher_is_better", "kwargs", "breakdown", "decimals"}
 _FEWSHOT_KEYS = {"sampler", "exclude_document", "delimiter", "target_delimiter"}
+PROMPT_KEYS = ("text", "image", "video", "audio", "marks", "prepare")
+"""Keys of `prompt` with a meaning of their own; all others are constants for the templates."""
 _MODALITIES = ("text", "image", "video", "audio")
 _DEFAULT_SCORER = {
     "generate_until": "exact_match",
@@ -184,7 +187,28 @@ def parse_body(name: str, body: Mapping[str, Any], path: Path) -> TaskSpec:
     if output_type == "multiple_choice" and values["choices"] is None:
         raise ConfigError("multiple choice needs `choices`", origin=where)
     spec = TaskSpec(**values)
+    _check_prompt(spec, where)
     return TaskSpec(**(values | {"code_digest": _code_digest(spec, where)}))
+
+
+def _check_prompt(spec: TaskSpec, where: str) -> None:
+    """Refuses prompt keys that mean nothing: neither known nor named by a template."""
+    prompts = [spec.prompt, *spec.profiles.values()]
+    if spec.episode is not None or any("prepare" in prompt for prompt in prompts):
+        return  # the task's code may read any of them
+    sources = [str(v) for prompt in prompts for v in prompt.values()]
+    sources += [*spec.derived.values(), spec.target or "", spec.choices or ""]
+    text = "\n".join(sources)
+    for prompt in prompts:
+        for key in prompt:
+            if key not in PROMPT_KEYS and not re.search(rf"\b{re.escape(str(key))}\b", text):
+                raise UnknownNameError(
+                    "key of `prompt` (and no template names it)",
+                    str(key),
+                    PROMPT_KEYS,
+                    origin=where,
+                    list_all=True,
+                )
 
 
 def code_files(spec: TaskSpec) -> list[Path]:

@@ -99,12 +99,10 @@ class PairScore:
                 "ci_high": None if mean.high is None else min(_MOST, mean.high),
             }
         if incomplete:
-            breakdown["incomplete_pairs"] = {
-                "value": None,
-                "n": incomplete,
-                "warning": f"{incomplete} images without exactly two answered questions are left "
-                "out of the score",
-            }
+            breakdown["incomplete_pairs"] = incomplete
+            breakdown["warnings"] = [
+                f"{incomplete} images without exactly two answered questions are left out"
+            ]
         mean = replace(
             total,
             n=_PAIR * total.n,

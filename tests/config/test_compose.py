@@ -16,7 +16,11 @@ def test_main_job(compiled):
     assert config.model.backend == "hf"
     assert config.model.embedded == "canary-qwen3vl"
     assert config.model.hub == "Qwen/Qwen3-VL-8B-Instruct"
-    assert (config.env.weights, config.env.data, config.env.offline) == ("embedded", "embedded", True)
+    assert (config.env.weights, config.env.data, config.env.offline) == (
+        "embedded",
+        "embedded",
+        True,
+    )
 
 
 def test_experiment_works_with_and_without_plus(compiled):
@@ -135,12 +139,18 @@ def test_own_folders_add_and_hide_options(tmp_path):
     (tmp_path / "model" / "mine.yaml").write_text("name: mine\nbackend: dummy\nbatch_size: 3\n")
     (tmp_path / "model" / "dummy.yaml").write_text("name: dummy\nbackend: dummy\nbatch_size: 5\n")
     folders = [str(tmp_path)]
-    assert compile_run(["model=mine", "task=gsm8k"], config_dir=folders).config.model.batch_size == 3
-    assert compile_run(["model=dummy", "task=gsm8k"], config_dir=folders).config.model.batch_size == 5
+    assert (
+        compile_run(["model=mine", "task=gsm8k"], config_dir=folders).config.model.batch_size == 3
+    )
+    assert (
+        compile_run(["model=dummy", "task=gsm8k"], config_dir=folders).config.model.batch_size == 5
+    )
 
 
 def test_tasks_of_own_folders(tmp_path, repository):
-    source = (repository / "tasks/gsm8k/gsm8k.yaml").read_text().replace("task: gsm8k", "task: mine")
+    source = (
+        (repository / "tasks/gsm8k/gsm8k.yaml").read_text().replace("task: gsm8k", "task: mine")
+    )
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "mine.yaml").write_text(source)
     config = compile_run(["task=mine", f"env.task_paths=[{tmp_path}]", "model=dummy"]).config
@@ -149,7 +159,9 @@ def test_tasks_of_own_folders(tmp_path, repository):
 
 
 def test_task_paths_of_a_chosen_env_are_known_before_composition(tmp_path, repository):
-    source = (repository / "tasks/gsm8k/gsm8k.yaml").read_text().replace("task: gsm8k", "task: mine")
+    source = (
+        (repository / "tasks/gsm8k/gsm8k.yaml").read_text().replace("task: gsm8k", "task: mine")
+    )
     (tmp_path / "tasks" / "mine").mkdir(parents=True)
     (tmp_path / "tasks" / "mine" / "mine.yaml").write_text(source)
     (tmp_path / "env").mkdir()

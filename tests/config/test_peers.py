@@ -19,7 +19,7 @@ env:
   HF_HOME: ${HF_HOME:-/data/hf}
   HF_TOKEN: ${HF_TOKEN:-none}
 model: qwen2_5_vl
-model_args: "pretrained=Qwen/Qwen2.5-VL-3B-Instruct,max_pixels=12845056,attn_implementation=flash_attention_2,interleave_visuals=False"
+model_args: "pretrained=org/My-VL-3B,max_pixels=12845056,attn_implementation=sdpa,interleave=False"
 tasks: "gsm8k,hellaswag"
 batch_size: 4
 limit: 10
@@ -37,9 +37,9 @@ def test_a_peers_file_verbatim(write_run, monkeypatch):
     run = _one(write_run(LOCAL))
     config = run.config
     assert config.model.name == "qwen2_5_vl"
-    assert config.model.pretrained == "Qwen/Qwen2.5-VL-3B-Instruct"
-    assert config.model.attn_implementation == "flash_attention_2"
-    assert config.model.kwargs == {"interleave_visuals": False}
+    assert config.model.pretrained == "org/My-VL-3B"
+    assert config.model.attn_implementation == "sdpa"
+    assert config.model.kwargs == {"interleave": False}
     assert config.model.batch_size == 4
     assert config.media.max_pixels == 12845056
     assert list(config.tasks) == ["gsm8k", "hellaswag"]
@@ -122,8 +122,18 @@ def test_wrong_values(write_run, line, parts):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1", 1), ("-1", -1), ("1.5", 1.5), ("1e5", 1e5), ("True", True), ("none", None)]
-    + [("abc", "abc"), ("'1'", "1"), ("[1,2]", [1, 2]), ("v1.2", "v1.2")],
+    [
+        ("1", 1),
+        ("-1", -1),
+        ("1.5", 1.5),
+        ("1e5", 100000.0),
+        ("True", True),
+        ("none", None),
+        ("abc", "abc"),
+        ("'1'", "1"),
+        ("[1,2]", [1, 2]),
+        ("v1.2", "v1.2"),
+    ],
 )
 def test_typed(text, value):
     assert typed(text) == value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,7 +70,9 @@ def test_same_as_hydra_for_every_shipped_option(repository):
 _SCALARS = st.one_of(
     st.integers(-(10**12), 10**12).map(str),
     st.decimals(-1000, 1000, allow_nan=False, allow_infinity=False, places=3).map(str),
-    st.sampled_from(["true", "False", "null", "NULL", "inf", "nan", "0x1", "1_0", "007", ".5", "5."]),
+    st.sampled_from(
+        ["true", "False", "null", "NULL", "inf", "nan", "0x1", "1_0", "007", ".5", "5."]
+    ),
     st.from_regex(r"[A-Za-z_./][A-Za-z0-9_./-]{0,12}", fullmatch=True),
     st.from_regex(r"[A-Za-z0-9 _./:+@%-]{1,10}", fullmatch=True),
 )
@@ -91,5 +92,3 @@ def test_scalars_are_read_as_hydra_reads_them(text):
     ours = quick.values["model"]["kwargs"]["x"]
     theirs = compose._compose_with_hydra(source).values["model"]["kwargs"]["x"]
     assert (ours, type(ours)) == (theirs, type(theirs))
-
-

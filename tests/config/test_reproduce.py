@@ -16,11 +16,25 @@ RUNS = [
     ["task=gsm8k", "+task@tasks.again=gsm8k", "tasks.again.num_fewshot=0"],
     ["task=gsm8k", "model.profile=null", "model.batch_size=1", "model.embedded=null"],
     ["task=gsm8k", "generation=sample", "media=fps_1", "env=hub", "limit=4", "seed=3"],
-    ["task=gsm8k", "env.variables.HF_HOME=/x", "env.variables.HF_TOKEN=abcdefgh", "env.offline=false"],
+    [
+        "task=gsm8k",
+        "env.variables.HF_HOME=/x",
+        "env.variables.HF_TOKEN=abcdefgh",
+        "env.offline=false",
+    ],
     ["task=gsm8k", "model.kwargs={a: 1, b: [1, 2], c: {d: e}}", "generation.until=[x,'y, z']"],
-    ["task=gsm8k", "tasks.gsm8k.reasoning.strip=false", "run.resume=never", "statistics.confidence=0.9"],
+    [
+        "task=gsm8k",
+        "tasks.gsm8k.reasoning.strip=false",
+        "run.resume=never",
+        "statistics.confidence=0.9",
+    ],
     ["task=gsm8k", "model.name=elsewhere", "model.backend=dummy"],
-    ["task=gsm8k", "output.dir='/a b/${oc.env:HOME}'", "model.system_prompt='say {{x}} or ${oc.env:USER,x}'"],
+    [
+        "task=gsm8k",
+        "output.dir='/a b/${oc.env:HOME}'",
+        "model.system_prompt='say {{x}} or ${oc.env:USER,x}'",
+    ],
 ]
 
 

@@ -79,7 +79,8 @@ def test_variables_are_expanded_before_anything_else(write_run, monkeypatch):
     monkeypatch.delenv("LAB_LIMIT", raising=False)
     run = _one(
         write_run(
-            "env:\n  DATA: ${LAB}/data\n  DEEP: ${DATA}/x\n  PLAIN: $LAB/y\n  NUMBER: 3\n  YES_NO: true\n"
+            "env:\n  DATA: ${LAB}/data\n  DEEP: ${DATA}/x\n  PLAIN: $LAB/y\n"
+            "  NUMBER: 3\n  YES_NO: true\n"
             "model: dummy\ntask: gsm8k\n"
             "output: {dir: '${DEEP}/${LAB_NAME:-none}'}\n"
         )
@@ -105,7 +106,9 @@ def test_an_unset_variable_is_named(write_run):
 
 def test_env_holds_our_keys_and_variables(write_run, tmp_path):
     run = _one(
-        write_run(f"model: dummy\ntask: gsm8k\nenv: {{name: hub, cache_dir: {tmp_path}, HF_HOME: /h}}\n")
+        write_run(
+            f"model: dummy\ntask: gsm8k\nenv: {{name: hub, cache_dir: {tmp_path}, HF_HOME: /h}}\n"
+        )
     )
     assert (run.config.env.name, run.config.env.cache_dir) == ("hub", str(tmp_path))
     assert run.config.env.variables == {"HF_HOME": "/h"}

@@ -17,8 +17,15 @@ SECRET = "s3cr3t-value-42"
 
 @pytest.mark.parametrize(
     ("name", "secret"),
-    [("HF_TOKEN", True), ("OPENAI_API_KEY", True), ("DB_PASSWORD", True), ("AWS_SECRET_ID", True)]
-    + [("HF_HOME", False), ("TOKENIZERS_PARALLELISM", False), ("CUDA_VISIBLE_DEVICES", False)],
+    [
+        ("HF_TOKEN", True),
+        ("OPENAI_API_KEY", True),
+        ("DB_PASSWORD", True),
+        ("AWS_SECRET_ID", True),
+        ("HF_HOME", False),
+        ("TOKENIZERS_PARALLELISM", False),
+        ("CUDA_VISIBLE_DEVICES", False),
+    ],
 )
 def test_secret_variables(name, secret):
     assert secrets.is_secret_variable(name) is secret
@@ -26,8 +33,17 @@ def test_secret_variables(name, secret):
 
 @pytest.mark.parametrize(
     ("key", "secret"),
-    [("api_key", True), ("apikey", True), ("token", True), ("hf_token", True), ("password", True)]
-    + [("pad_token", False), ("max_new_tokens", False), ("tokenizer", False), ("keys", False)],
+    [
+        ("api_key", True),
+        ("apikey", True),
+        ("token", True),
+        ("hf_token", True),
+        ("password", True),
+        ("pad_token", False),
+        ("max_new_tokens", False),
+        ("tokenizer", False),
+        ("keys", False),
+    ],
 )
 def test_secret_keys(key, secret):
     assert secrets.is_secret_key(key) is secret
@@ -57,8 +73,12 @@ def test_a_secret_written_out_stays_in_the_environment(word):
 
 @pytest.mark.parametrize(
     "word",
-    ["env.variables.HF_TOKEN=${oc.env:LAB_TOKEN}", "model.kwargs.auth=${oc.env:LAB_TOKEN}"]
-    + ["model.kwargs.header='Bearer ${oc.env:LAB_TOKEN}'", "output.dir=${oc.env:LAB_TOKEN,x}"],
+    [
+        "env.variables.HF_TOKEN=${oc.env:LAB_TOKEN}",
+        "model.kwargs.auth=${oc.env:LAB_TOKEN}",
+        "model.kwargs.header='Bearer ${oc.env:LAB_TOKEN}'",
+        "output.dir=${oc.env:LAB_TOKEN,x}",
+    ],
 )
 def test_a_secret_of_the_environment_is_referred_to(word, monkeypatch):
     monkeypatch.setenv("LAB_TOKEN", SECRET)
@@ -119,8 +139,12 @@ def test_error_texts_are_masked(monkeypatch):
 
 @pytest.mark.parametrize(
     "text",
-    ["hf_abcdefghijklmnopqrstuvwx", "sk-abcdefghijklmnopqrstu", "Authorization: Bearer abcdefghij"]
-    + ["https://name:password123@host/x"],
+    [
+        "hf_abcdefghijklmnopqrstuvwx",
+        "sk-abcdefghijklmnopqrstu",
+        "Authorization: Bearer abcdefghij",
+        "https://name:password123@host/x",
+    ],
 )
 def test_tokens_are_masked_by_their_shape(text):
     masked = secrets.mask(f"see {text} there")

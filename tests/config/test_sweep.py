@@ -40,7 +40,10 @@ def test_same_points_as_hydras_sweeper():
     from lmms.config.loader import parse_override
 
     points, source = _points(
-        "model=dummy", "task=gsm8k,[gsm8k,hellaswag],long*", "seed=range(0,3)", "generation=choice(greedy,sample)"
+        "model=dummy",
+        "task=gsm8k,[gsm8k,hellaswag],long*",
+        "seed=range(0,3)",
+        "generation=choice(greedy,sample)",
     )
     (theirs,) = BasicSweeper.split_arguments([parse_override(w.text) for w in source.words], None)
     assert [[w.text for w in p.words] for p in points] == theirs

@@ -1,4 +1,4 @@
-"""Every wrong word gets one message: what was received, where from, what is allowed, the nearest."""
+"""Every wrong word gets one message: received, origin, allowed, nearest names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from lmms.errors import ConfigError, LmmsError, UnknownNameError
 CASES = [
     # words, class, parts of the message
     (["modle=dummy"], ConfigError, ["'modle'", "override modle=dummy", "mean: model ?"]),
-    (["model=qwen3vl"], UnknownNameError, ["unknown model 'qwen3vl'", "qwen3_vl", "lmms ls models"]),
+    (
+        ["model=qwen3vl"],
+        UnknownNameError,
+        ["unknown model 'qwen3vl'", "qwen3_vl", "lmms ls models"],
+    ),
     (["model="], ConfigError, ["'model='", "allowed: dummy"]),
     (["~model"], ConfigError, ["'~model'", "allowed: dummy"]),
     (["task=gsm8q"], UnknownNameError, ["unknown task 'gsm8q'", "override task=gsm8q", "gsm8k"]),
@@ -42,7 +46,11 @@ CASES = [
     (["limit=1,2"], ConfigError, ["asks for several runs", "lmms -m limit=1,2"]),
     (["task=gsm8k,hellaswag"], ConfigError, ["'task=[gsm8k,hellaswag]'", "lmms -m"]),
     (["tasks=gsm8k"], ConfigError, ["task=gsm8k"]),
-    (["tasks.hellaswag.limit=3"], ConfigError, ["'hellaswag' is not part", "task=[gsm8k,hellaswag]"]),
+    (
+        ["tasks.hellaswag.limit=3"],
+        ConfigError,
+        ["'hellaswag' is not part", "task=[gsm8k,hellaswag]"],
+    ),
     (["~generation.top_k"], ConfigError, ["nothing to remove", "override ~generation.top_k"]),
     (["hydra/launcher=joblib"], ConfigError, ["sweeps only", "-m"]),
     (["output.dir=${oc.env:LMMS_UNSET_VARIABLE}"], ConfigError, ["LMMS_UNSET_VARIABLE is not set"]),
@@ -75,9 +83,7 @@ def test_no_task():
 def test_origin_is_the_file_of_an_experiment(tmp_path):
     (tmp_path / "experiment").mkdir()
     file = tmp_path / "experiment" / "mine.yaml"
-    file.write_text(
-        "# @package _global_\ndefaults:\n  - override /task: [gsm8k]\nlimit: many\n"
-    )
+    file.write_text("# @package _global_\ndefaults:\n  - override /task: [gsm8k]\nlimit: many\n")
     with pytest.raises(ConfigError) as caught:
         compile_run(["+experiment=mine"], config_dir=[str(tmp_path)])
     assert caught.value.origin == f"{file} key limit"

@@ -34,13 +34,17 @@ from lmms.config.schema import EnvConfig
 from lmms.documents import open_source
 from lmms.errors import LmmsError
 from lmms.tasks.spec import DatasetSpec
-try:
-    source = open_source(DatasetSpec(**json.loads(sys.argv[1])), EnvConfig(**json.loads(sys.argv[2])))
-    pool = [d.fields["n"] for d in source.fewshot_pool()]
-    print(json.dumps([source.reference, [d.fields["n"] for d in source.iterate()], pool]))
-except LmmsError as error:
-    print(json.dumps([type(error).__name__, str(error)]))
+for case in json.loads(sys.argv[1]):
+    env = EnvConfig(data="hub", offline=case.pop("offline", False), cache_dir=sys.argv[2])
+    try:
+        source = open_source(DatasetSpec(**case), env)
+        pool = [d.fields["n"] for d in source.fewshot_pool()]
+        print(json.dumps([source.reference, [d.fields["n"] for d in source.iterate()], pool]))
+    except LmmsError as error:
+        print(json.dumps([type(error).__name__, str(error)]))
 """
+PLAIN = {"path": "org/small", "split": "test"}
+WITH_POOL = PLAIN | {"fewshot_split": "train"}
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -97,14 +101,12 @@ def hub() -> Iterator[str]:
     server.server_close()
 
 
-def load(endpoint: str, home: Path, offline: bool = False, **dataset: Any) -> Any:
-    """Opens a data set in a fresh process: the hub's client reads its variables at import."""
-    values = {"path": "org/small", "split": "test", "fewshot_split": "train"} | dataset
-    env = {"data": "hub", "offline": offline, "cache_dir": str(home / "own")}
+def load(endpoint: str, home: Path, *cases: dict[str, Any]) -> list[Any]:
+    """Opens data sets in a fresh process: the hub's client reads its variables at import."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     variables |= {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1"}
     shown = subprocess.run(
-        [sys.executable, "-c", LOAD, json.dumps(values), json.dumps(env)],
+        [sys.executable, "-c", LOAD, json.dumps(cases), str(home / "own")],
         env=variables,
         capture_output=True,
         text=True,
@@ -112,48 +114,46 @@ def load(endpoint: str, home: Path, offline: bool = False, **dataset: Any) -> An
         check=False,
     )
     assert shown.returncode == 0, shown.stderr
-    return json.loads(shown.stdout)
+    return [json.loads(line) for line in shown.stdout.splitlines()]
 
 
-def test_download_then_offline(hub: str, tmp_path: Path) -> None:
-    expected = [f"org/small@{SHA[:12]}", [0, 1], [7]]
-    assert load(hub, tmp_path) == expected
-    assert load("http://127.0.0.1:9", tmp_path, offline=True) == expected
-
-
-def test_only_the_asked_split_is_fetched(hub: str, tmp_path: Path) -> None:
+def test_with_a_hub(hub: str, tmp_path: Path) -> None:
     Hub.requests.clear()
-    assert load(hub, tmp_path, fewshot_split=None)[1] == [0, 1]
-    assert not any("train.jsonl" in request for request in Hub.requests)
-    assert any("test.jsonl" in request for request in Hub.requests)
+    one_split, offline_pool, with_pool, offline, unknown, gated, split = load(
+        hub,
+        tmp_path,
+        PLAIN,
+        WITH_POOL | {"offline": True},
+        WITH_POOL,
+        WITH_POOL | {"offline": True},
+        PLAIN | {"path": "org/absent"},
+        PLAIN | {"path": "org/gated"},
+        PLAIN | {"split": "dev"},
+    )
+    reference = f"org/small@{SHA[:12]}"
+    assert one_split == [reference, [0, 1], [0, 1]]
+    # Only the asked split was fetched; examples come when they are drawn.
+    assert offline_pool[0] == "DataError"
+    assert "data/train.jsonl" in offline_pool[1]
+    assert with_pool == offline == [reference, [0, 1], [7]]
+    fetched = [r for r in Hub.requests if r.startswith("GET") and r.endswith(".jsonl")]
+    assert [r.rpartition("/")[2] for r in fetched] == ["test.jsonl", "train.jsonl"]
+    assert unknown[0] == gated[0] == "HubError"
+    assert "no data set 'org/absent'" in unknown[1]
+    assert "HF_TOKEN" in gated[1]
+    assert split[0] == "DataError"
+    assert "allowed: test, train" in split[1]
 
 
-def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
-    kind, message = load("http://127.0.0.1:9", tmp_path)
-    assert kind == "HubError"
-    assert "'org/small' cannot be fetched" in message
-    assert "env.data_roots" in message
+def test_without_a_hub(tmp_path: Path) -> None:
+    online, offline = load("http://127.0.0.1:9", tmp_path, PLAIN, PLAIN | {"offline": True})
+    assert online[0] == offline[0] == "HubError"
+    assert "'org/small' cannot be fetched" in online[1]
+    assert "env.data_roots" in online[1]
+    assert "env.offline=false" in offline[1]
 
 
-def test_unknown_gated_and_missing_split(hub: str, tmp_path: Path) -> None:
-    kind, message = load(hub, tmp_path, path="org/absent")
-    assert (kind, "no data set 'org/absent'" in message) == ("HubError", True)
-    kind, message = load(hub, tmp_path, path="org/gated")
-    assert (kind, "HF_TOKEN" in message) == ("HubError", True)
-    kind, message = load(hub, tmp_path, split="dev")
-    assert kind == "DataError"
-    assert "allowed: test, train" in message
-
-
-def test_offline_without_a_copy_says_what_to_do(tmp_path: Path) -> None:
-    kind, message = load("http://127.0.0.1:9", tmp_path, offline=True)
-    assert kind == "HubError"
-    assert "env.offline=false" in message
-
-
-def test_data_roots_come_before_the_hub(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_roots_come_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     folder = tmp_path / "root" / "org" / "small"
     for name, content in FILES.items():

@@ -85,7 +85,7 @@ class Bed:
     # ------------------------------------------------------------------------------- command
 
     def words(self, *more: str) -> list[str]:
-        """The command, as a process is given it; later words win."""
+        """The command, as a process is given it; later words win, `name=` takes one away."""
         words = {
             "model": "openai",
             "model.base_url": self.server.base_url,
@@ -99,7 +99,7 @@ class Bed:
             "output.html": "false",
         }
         words |= dict(word.split("=", 1) for word in more)
-        shown = [f"{key}={value}" for key, value in words.items()]
+        shown = [f"{key}={value}" for key, value in words.items() if value]
         return [sys.executable, str(ENTRY), *shown]
 
     def start(self, *more: str, hooks: dict[str, str] | None = None, limit: int = 0) -> Any:
@@ -213,6 +213,20 @@ _COMPARED = (
     "scores",
     "request_keys",
 )
+
+
+def differences(left: Any, right: Any, where: str = "") -> list[str]:
+    """Returns where two JSON values differ, for a message that a person can read."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        keys = sorted({*left, *right})
+        pairs = [(f"{where}.{key}", left.get(key), right.get(key)) for key in keys]
+    elif isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        if len(left) != len(right):
+            return [f"{where}: {len(left)} and {len(right)} entries"]
+        pairs = [(f"{where}[{i}]", *both) for i, both in enumerate(zip(left, right, strict=True))]
+    else:
+        return [] if left == right else [f"{where}: {left!r} and {right!r}"]
+    return [line for name, a, b in pairs for line in differences(a, b, name)]
 
 
 def finish(process: Any) -> subprocess.CompletedProcess[str]:

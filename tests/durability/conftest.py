@@ -27,6 +27,8 @@ def bed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _fresh(folder: Path, server: LoopbackServer) -> Bed:
     for name in ("tasks", "outputs"):
+        if (folder / name).is_file():
+            (folder / name).unlink()
         shutil.rmtree(folder / name, ignore_errors=True)
     server.script()
     server.reset()

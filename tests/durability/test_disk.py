@@ -8,18 +8,15 @@ import signal
 import sqlite3
 from typing import Any
 
-import pytest
-
-from tests.durability.bed import CONCURRENCY, Bed, finish, running
+from tests.durability.bed import CONCURRENCY, Bed, differences, finish, running
 
 
-@pytest.mark.parametrize("limit", [120_000, 200_000])
-def test_no_space_for_the_journal(bed: Bed, undisturbed: Any, limit: int) -> None:
-    # Reasoning beside the answer makes large records; it is not part of the answer's text.
+def test_no_space_for_the_journal(bed: Bed) -> None:
+    # Long answers fill the allowed size after a few records.
     long = "reasoning " * 2000
     rule = {"do": {"answer": long + "\n#### 5"}}
     bed.server.script(rule, delay=0.005)
-    done = bed.run(limit=limit)
+    done = bed.run(limit=200_000)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "space" in done.stderr
@@ -38,7 +35,6 @@ def test_no_place_for_results(bed: Bed) -> None:
     assert str(bed.output) in done.stderr
     assert "Traceback" not in done.stderr
     assert bed.server.calls()["total"] == 0
-    bed.output.unlink()
 
 
 def test_the_folder_is_removed_during_the_run(bed: Bed) -> None:
@@ -62,7 +58,7 @@ def test_a_second_process_is_refused(bed: Bed, undisturbed: Any) -> None:
         assert f"in use by process {first.pid}" in second.stderr
         done = finish(first)
     assert done.returncode == 0
-    assert bed.outcome() == undisturbed
+    assert differences(bed.outcome(), undisturbed) == []
     assert bed.server.calls()["total"] == bed.documents
 
 
@@ -71,25 +67,23 @@ def test_the_lock_of_a_killed_process_is_taken_over(bed: Bed, undisturbed: Any) 
     bed.kill_after(6)
     assert (bed.run_folder / "journal.lock").read_text()
     bed.run_well()
-    assert bed.outcome() == undisturbed
+    assert differences(bed.outcome(), undisturbed) == []
 
 
 def test_a_flipped_bit_in_an_answer(bed: Bed, undisturbed: Any) -> None:
     bed.server.script(delay=0.02)
     bed.kill_after(12)
     journal = bed.run_folder / "journal.sqlite"
-    with contextlib.closing(sqlite3.connect(journal)) as connection:
-        # Row 3 is changed behind the journal's back, as a bad disk would.
+    with contextlib.closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        # Changed behind the journal's back, as a bad disk would.
         connection.execute("UPDATE answers SET response = replace(response, '####', '###%')")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (damaged,) = connection.execute("SELECT count(*) FROM answers").fetchone()
-        connection.commit()
     asked = bed.server.calls()["total"]
     done = bed.run_well()
     assert "damaged" in done.stdout + done.stderr
-    assert bed.outcome() == undisturbed
+    assert differences(bed.outcome(), undisturbed) == []
     assert bed.server.calls()["total"] == asked + bed.documents
-    assert damaged > 0
+    assert 12 - CONCURRENCY <= damaged <= 12
 
 
 def test_a_damaged_page(bed: Bed, undisturbed: Any) -> None:
@@ -105,7 +99,7 @@ def test_a_damaged_page(bed: Bed, undisturbed: Any) -> None:
     journal.write_bytes(content)
     done = bed.run_well()
     assert "damaged" in done.stdout + done.stderr
-    assert bed.outcome() == undisturbed
+    assert differences(bed.outcome(), undisturbed) == []
 
 
 def test_a_journal_of_length_zero(bed: Bed, undisturbed: Any) -> None:
@@ -115,9 +109,12 @@ def test_a_journal_of_length_zero(bed: Bed, undisturbed: Any) -> None:
     process.send_signal(signal.SIGINT)
     finish(process)
     (bed.run_folder / "journal.sqlite").write_bytes(b"")
-    folder = bed.run_folder
-    bed.run_well(f"run.resume={folder}")
-    assert bed.outcome() == undisturbed
+    named = bed.run(f"run.resume={bed.run_folder}")
+    assert named.returncode == 1
+    assert "empty" in named.stderr
+    # Nothing can be continued: the same command starts anew and is not held up by it.
+    bed.run_well()
+    assert differences(bed.outcome(bed.runs()[-1]), undisturbed) == []
 
 
 def test_a_journal_of_another_version(bed: Bed) -> None:

@@ -177,11 +177,14 @@ def test_files_are_found_below_the_roots_and_never_outside(
     inside = tmp_path / "root" / "videos" / "a.mp4"
     inside.touch()
     (tmp_path / "secret.mp4").touch()
-    rows = [VIDEO_ROW, VIDEO_ROW | {"video_path": "../../secret.mp4"}]
+    (tmp_path / "root" / "videos" / "linked.mp4").symlink_to(tmp_path / "secret.mp4")
+    names = ("a.mp4", "../../secret.mp4", "linked.mp4")
+    rows = [VIDEO_ROW | {"video_path": name} for name in names]
     source = source_of(rows, spec, media_roots=("/nowhere", str(tmp_path / "root")))
     context = context_of(spec, source)
     paths = [next(open_episode(spec, d, context))[0].media[0].path for d in source.iterate()]
-    assert paths == [str(inside), "videos/../../secret.mp4"]
+    linked = str(inside.with_name("linked.mp4"))
+    assert paths == [str(inside), "videos/../../secret.mp4", linked]
 
 
 def test_a_repeated_mark_shows_its_image_once(source_of: Sources, context_of: Contexts) -> None:
@@ -228,5 +231,5 @@ def test_too_many_examples_are_one_clear_error(source_of: Sources, context_of: C
     spec = load_spec("gsm8k")
     source = source_of([{"question": "?", "answer": "1"}], spec)
     context = context_of(spec, source, num_fewshot=5)
-    with pytest.raises(ConfigError, match="lower num_fewshot|only 1 documents"):
+    with pytest.raises(ConfigError, match=r"lower num_fewshot|only 1 documents"):
         next(open_episode(spec, source.get(0), context))

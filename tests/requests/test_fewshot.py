@@ -72,7 +72,7 @@ def test_a_document_never_stands_in_its_own_prompt() -> None:
 
 def test_too_small_a_pool_and_unknown_samplers_are_clear_errors() -> None:
     sampler = FewshotSampler(documents(3), 5, seed=0, origin="task t")
-    with pytest.raises(ConfigError, match="5 examples.*only 3 documents"):
+    with pytest.raises(ConfigError, match=r"5 examples.*only 3 documents"):
         sampler.examples(documents(1)[0])
     with pytest.raises(UnknownNameError):
         FewshotSampler(documents(3), 1, seed=0, sampler="best")

@@ -188,28 +188,27 @@ def test_batches_hold_requests_of_like_length_and_always_the_oldest() -> None:
     ]
 
 
+def finish_in_random_order(world: World, rng: random.Random) -> None:
+    while not world.scheduler.finished:
+        kinds = [kind for kind in ("opening", "advancing", "batches") if getattr(world, kind)]
+        match rng.choice(kinds) if kinds else None:
+            case "opening":
+                world.finish_open()
+            case "advancing":
+                world.finish_advance(rng.randrange(len(world.advancing)))
+            case "batches":
+                world.finish_batch(rng.choice(list(world.batches)))
+            case _:
+                world.now = world.scheduler.next_wake() or world.now
+                world.send()
+
+
 def test_what_is_asked_does_not_depend_on_batch_size_or_order_of_completion() -> None:
     ends = []
     for batch_size, concurrency, seed in [(1, 1, 0), (7, 2, 1), (32, 3, 2)]:
-        world = World(
-            {"a": 20, "b": 9},
-            limits(batch_size=batch_size, concurrency=concurrency),
-            rounds=2,
-            asks=3,
-        )
-        rng = random.Random(seed)
-        while not world.scheduler.finished:
-            choices = [
-                (world.opening, lambda: world.finish_open()),
-                (world.advancing, lambda: world.finish_advance(rng.randrange(len(world.advancing)))),
-                (world.batches, lambda: world.finish_batch(rng.choice(list(world.batches)))),
-            ]
-            possible = [act for pending, act in choices if pending]
-            if possible:
-                rng.choice(possible)()
-            else:
-                world.now = world.scheduler.next_wake() or world.now
-                world.send()
+        bounds = limits(batch_size=batch_size, concurrency=concurrency)
+        world = World({"a": 20, "b": 9}, bounds, rounds=2, asks=3)
+        finish_in_random_order(world, random.Random(seed))
         ends.append((sorted(world.ended), sum(world.asked_keys.values())))
     assert ends[0] == ends[1] == ends[2]
 
@@ -257,7 +256,7 @@ def test_a_follower_asks_itself_when_the_first_document_fails() -> None:
     world.finish_open()
     first = min(world.documents)
     # The first document fails for another reason before anything was asked.
-    world.scheduler._fail(world.scheduler._slots[first], BROKEN)  # noqa: SLF001
+    world.scheduler._fail(world.scheduler._slots[first], BROKEN)
     world.send(ModelReady())
     assert [len(b) for b in world.batches.values()] == [1]
     world.finish_all()
@@ -332,7 +331,8 @@ def test_gives_up_after_the_retries_and_fails_the_document() -> None:
         if attempt < 5:
             assert not world.batches, "it waits before it asks again"
             wake = world.scheduler.next_wake()
-            assert wake is not None and wake > world.now
+            assert wake is not None
+            assert wake > world.now
             world.now = wake
             world.send()
     assert len(world.recording) == 1
@@ -363,9 +363,7 @@ def test_others_go_on_while_one_waits() -> None:
 
 
 def test_an_outage_of_ten_minutes_is_waited_out() -> None:
-    world = World(
-        {"a": 8}, limits(batch_size=1, concurrency=4), retry=RetryPolicy(max_retries=2)
-    )
+    world = World({"a": 8}, limits(batch_size=1, concurrency=4), retry=RetryPolicy(max_retries=2))
     refused = flaky(kind="network")
     world.send()
     attempts = 0
@@ -407,9 +405,7 @@ def test_an_outage_without_end_stops_the_run_and_leaves_documents_for_later() ->
 
 def test_a_request_that_only_itself_kills_the_line_is_given_up() -> None:
     """Others are answered between its failures, so the endpoint is alive."""
-    world = World(
-        {"a": 40}, limits(batch_size=1, concurrency=2), retry=RetryPolicy(max_retries=2)
-    )
+    world = World({"a": 40}, limits(batch_size=1, concurrency=2), retry=RetryPolicy(max_retries=2))
     poison = 0
     while not world.scheduler.finished:
         if world.opening:

@@ -116,7 +116,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         ended = set(world.ended)
         assert all(count == 1 for count in world.ended.values())
         assert not ended & world.abandoned
-        assert not world.slot_of, "requests were never released"
+        assert not world.unreleased, "requests were never released"
         assert world.scheduler.media_bytes == 0
         if world.halted:
             assert ended | world.abandoned <= self.expected
@@ -128,7 +128,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 TestScheduler = SchedulerMachine.TestCase
 TestScheduler.settings = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -84,6 +84,7 @@ class World:
         self.ended: Counter[tuple[str, int]] = Counter()
         self.failed: set[tuple[str, int]] = set()
         self.abandoned: set[tuple[str, int]] = set()
+        self.gone: set[int] = set()
         self.tasks_ended: list[str] = []
         self.asked_keys: Counter[str] = Counter()
         self.opened_order: list[tuple[str, int]] = []
@@ -130,9 +131,7 @@ class World:
                 assert self.halted or self.scheduler.fatal is not None
                 self.abandoned.add(self._document(slot))
                 del self.documents[slot]
-                # What it asked after the halt was never taken.
-                for request in [r for r, s in self.slot_of.items() if s == slot]:
-                    del self.slot_of[request]
+                self.gone.add(slot)
             case Release(requests):
                 for request in requests:
                     assert request in self.slot_of, "released twice"
@@ -168,11 +167,7 @@ class World:
         asks = []
         for _ in range(self.asks):
             number = next(self.numbers)
-            key = (
-                f"{number:x}"
-                if self.key_pool is None
-                else str(self.rng.randrange(self.key_pool))
-            )
+            key = f"{number:x}" if self.key_pool is None else str(self.rng.randrange(self.key_pool))
             self.slot_of[number] = slot
             self.key_of[number] = key
             asks.append(Ask(number, key, "group", self.rng.randrange(100), self.media_bytes))
@@ -212,9 +207,7 @@ class World:
     def finish_load(self, place: int = 0, *, broken: bool = False) -> None:
         request = self.loads.pop(place)
         failure = Failure(kind="media", message="broken clip")
-        self.send(
-            LoadFailed(request, failure) if broken else Loaded(request, self.media_bytes, 1)
-        )
+        self.send(LoadFailed(request, failure) if broken else Loaded(request, self.media_bytes, 1))
 
     def finish_batch(self, batch: int, failures: dict[int, Failure] | None = None) -> None:
         requests = self.batches.pop(batch)
@@ -230,6 +223,11 @@ class World:
     def halt(self) -> None:
         self.halted = True
         self.send(Halt())
+
+    @property
+    def unreleased(self) -> list[int]:
+        """Requests that the scheduler took and never let go."""
+        return [request for request, slot in self.slot_of.items() if slot not in self.gone]
 
     def finish_all(self, *, limit: int = 100_000) -> None:
         """Completes everything, without failures, passing time where that is waited for."""

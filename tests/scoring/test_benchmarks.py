@@ -9,7 +9,7 @@ import pytest
 
 from lmms.config.schema import ReasoningConfig
 from lmms.documents.source import DocumentSource
-from lmms.scoring import make_scorer
+from lmms.scoring import make_scorer, metric_warnings
 from lmms.scoring.extract.mmmu import parse_open
 from lmms.tasks import TaskSpec, load_spec
 from lmms.types import Document, MetricResult, Request, Response, Sample, SampleScore
@@ -139,6 +139,7 @@ def test_longvideobench(golden: Golden, source_of: Sources) -> None:
     }
     assert shown["question_category=T3O"]["n"] == 33
     assert results["lvb_acc"].clusters == 4
+    assert results["lvb_acc_strict"].breakdown["disagreements"] == len(LONGVIDEOBENCH_STRICT)
 
 
 MMMU_STRICT = {
@@ -231,8 +232,11 @@ def test_mme_survives_a_missing_partner(golden: Golden, source_of: Sources) -> N
     ]
     perception, cognition = scorer.aggregate(samples, confidence=0.95, bootstrap_samples=10)
     assert (perception.value, perception.n, perception.clusters) == (200.0, 2, 1)
-    assert perception.breakdown["incomplete_pairs"]["n"] == 1
-    assert "1 images" in perception.breakdown["incomplete_pairs"]["warning"]
+    assert perception.breakdown["incomplete_pairs"] == 1
+    assert metric_warnings([perception, cognition]) == [
+        "mme_perception_score: 1 images without exactly two answered questions are left out",
+        "mme_perception_score: the interval rests on only 1 clusters",
+    ]
     assert (cognition.value, cognition.n) == (None, 0)
 
 

@@ -171,12 +171,12 @@ def test_unknown_names_are_errors_before_the_run() -> None:
     with pytest.raises(UnknownNameError) as caught:
         make_scorer(task(scorer="exact_mach"), ReasoningConfig(), seed=0)
     assert caught.value.suggestions[0] == "exact_match"
+    unknown = task(metrics=(MetricSpec(name="exact_match", aggregation="avg"),))
     with pytest.raises(UnknownNameError):
-        metric = MetricSpec(name="exact_match", aggregation="avg")
-        make_scorer(task(metrics=(metric,)), ReasoningConfig(), seed=0)
+        make_scorer(unknown, ReasoningConfig(), seed=0)
+    misused = task(metrics=(MetricSpec(name="exact_match", kwargs={"digits": 2}),))
     with pytest.raises(ConfigError, match="aggregation 'mean'"):
-        metric = MetricSpec(name="exact_match", kwargs={"digits": 2})
-        make_scorer(task(metrics=(metric,)), ReasoningConfig(), seed=0)
+        make_scorer(misused, ReasoningConfig(), seed=0)
 
 
 def test_breakdown_by_columns() -> None:

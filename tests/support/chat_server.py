@@ -5,7 +5,8 @@ library, and prints its port as its first line. What it answers depends on the r
 that two runs can be compared. Tests steer and watch it by HTTP:
 
     POST /script   {"delay": seconds, "rules": [{"match", "skip", "times", "do": {…}}]}
-    POST /outage   {"seconds": n}   closes the port and every connection for a while
+    POST /outage   {"seconds": n}   closes the port and every connection for a while;
+                                    SIGUSR1 opens it again at once
     GET  /calls    what was asked how often
 
 A rule applies to requests whose body contains `match` (all, without it), after `skip` of them, to
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -142,6 +144,7 @@ class ChatServer:
         self.delay = 0.0
         self.rules: list[Rule] = []
         self.port = 0
+        self.outage_over = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self.reset()
@@ -166,7 +169,9 @@ class ChatServer:
         self._server.close()
         for writer in list(self._writers):
             writer.transport.abort()
-        await asyncio.sleep(seconds)
+        self.outage_over.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.outage_over.wait(), seconds)
         await self.listen()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -314,6 +319,7 @@ async def _main(port: int) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, server.outage_over.set)
     await stopped.wait()
     os._exit(0)  # Nothing to close in order; asyncio would report each open connection.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+_OUTAGE_TRIES = 60
 _SERVER = Path(__file__).with_name("chat_server.py")
 
 
@@ -45,6 +47,10 @@ class LoopbackServer:
         """Refuses connections from now on for a while."""
         self._call("POST", "/outage", {"seconds": seconds})
 
+    def end_outage(self) -> None:
+        """Takes connections again."""
+        self._process.send_signal(signal.SIGUSR1)
+
     def calls(self) -> dict[str, Any]:
         """total, answered, most_in_flight, connections, asked, bodies, headers."""
         return self._call("GET", "/calls", None)  # type: ignore[no-any-return]
@@ -75,14 +81,14 @@ class LoopbackServer:
         self.close()
 
     def _call(self, method: str, path: str, body: Any) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request(method, path, body=None if body is None else json.dumps(body))
-            return json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-
-
-def data_events(*events: Any, done: bool = True) -> Sequence[str]:
-    """Returns events for a rule's `events`, each a JSON value."""
-    return [json.dumps(event) for event in events] + (["[DONE]"] if done else [])
+        sent = None if body is None else json.dumps(body)
+        for _ in range(_OUTAGE_TRIES):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            try:
+                connection.request(method, path, body=sent)
+                return json.loads(connection.getresponse().read())
+            except ConnectionError:
+                time.sleep(0.1)  # In an outage; it opens its port again.
+            finally:
+                connection.close()
+        raise AssertionError("the loopback server does not come back")

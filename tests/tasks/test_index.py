@@ -104,7 +104,7 @@ def test_one_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
     index = task_index([str(tmp_path)])
     assert "good" in index.names()
     assert len(index.broken) == 1
-    with pytest.raises(ConfigError, match="'bad' cannot be read.*not YAML"):
+    with pytest.raises(ConfigError, match=r"'bad' cannot be read.*not YAML"):
         index.get("bad")
 
 

@@ -93,6 +93,7 @@ def test_defaults(tmp_path: Path) -> None:
         ({"tags": "x"}, "`tags` is 'x', which is not a list of texts"),
         ({"modalities": ["smell"]}, "unknown modalities 'smell'"),
         ({"prompt": {"txt": "x"}}, "needs `prompt.text`"),
+        ({"prompt": {"text": "{{q}}", "vidoe": "x"}}, "no template names it.* 'vidoe'"),
         ({"prompt": "x"}, "`prompt` is 'x', which is not a mapping"),
         ({"filters": {"f": "x"}}, "filter 'f' must be a list of steps"),
         ({"reasoning": {"tags": ["<a>"]}}, r"`reasoning.tags` is a list of \[start, end\] pairs"),

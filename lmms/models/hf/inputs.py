@@ -192,7 +192,7 @@ class InputBuilder:
                 raise InputError("audio is not supported by the hf back end")
             if medium.frames is None or not len(medium.frames):
                 raise InputError(f"the {medium.ref.kind} holds no frames")
-        images = [m.frames for m in media if m.ref.kind == "image"]
+        images = [_own(m.frames) for m in media if m.ref.kind == "image"]
         videos = [m for m in media if m.ref.kind == "video"]
         options: dict[str, Any] = {}
         if self._is_presized(media):
@@ -200,7 +200,7 @@ class InputBuilder:
         if images:
             options["images"] = images
         if videos:
-            options["videos"] = [m.frames for m in videos]
+            options["videos"] = [_own(m.frames) for m in videos]
             options["do_sample_frames"] = False
             options["video_metadata"] = [self._metadata(m) for m in videos]
         return options
@@ -306,3 +306,8 @@ def _videos_to_images(
                 frames.append(LoadedMedia(ref=picture, digest=medium.digest, frames=frame))
         messages.append(Message(message.role, tuple(parts)))
     return dataclasses.replace(request, messages=tuple(messages)), frames
+
+
+def _own(frames: Any) -> Any:
+    """A writable copy: questions share decoded pixels read-only, and torch warns about those."""
+    return frames if frames.flags.writeable else frames.copy()

@@ -28,9 +28,10 @@ T = TypeVar("T")
 class HFModel:
     """A local model behind the `Model` protocol.
 
-    Everything that touches torch runs in one thread that this object owns. torch's own number of
-    threads is left alone: set OMP_NUM_THREADS to change it. CPU, CUDA and MPS take the same path;
-    the project's tests run it on a CPU.
+    Everything that touches torch runs in one thread that this object owns. A model of less than 20
+    million parameters on a CPU computes on one thread, larger ones on as many as torch chooses;
+    OMP_NUM_THREADS overrides both. CPU, CUDA and MPS take the same path; the project's tests run
+    it on a CPU.
 
     Args:
         config: The validated group `model`.

@@ -1,0 +1,67 @@
+"""`lmms plan`."""
+
+from __future__ import annotations
+
+import yaml
+
+from lmms.config.plan import RunPlan
+
+
+def test_text(lmms):
+    result = lmms("plan", "task=[gsm8k,hellaswag]", "model=dummy", "limit=3")
+    assert result.code == 0
+    for part in ("gsm8k@embedded", "hellaswag@embedded", "limit 3 of 8 (index)", "total", "≤", "?"):
+        assert part in result.out
+
+
+def test_json_is_the_plan(lmms):
+    shown = lmms("plan", "task=gsm8k", "model=dummy", "--json").json
+    fingerprint = shown.pop("fingerprint")
+    assert RunPlan.model_validate(shown).fingerprint == fingerprint
+
+
+def test_yaml_makes_the_same_plan(lmms, tmp_path):
+    words = ["task=gsm8k", "model=dummy", "limit=3", "generation.temperature=0.5"]
+    (tmp_path / "run.yaml").write_text(lmms("plan", *words, "--yaml").out)
+    first = lmms("plan", *words, "--json").json
+    second = lmms("plan", "--config", "run.yaml", "--json").json
+    assert first["config"] == second["config"]
+    assert first["fingerprint"] == second["fingerprint"]
+
+
+def test_render(lmms):
+    result = lmms("plan", "task=hellaswag", "model=dummy", "limit=2", "--render")
+    assert "rendered" in result.out
+    assert "words of prompts" in result.out
+    assert "?" not in result.out
+
+
+def test_sweep(lmms):
+    words = ["-m", "model=dummy", "task=gsm8k,hellaswag", "generation.temperature=0,0.7"]
+    plans = lmms("plan", *words, "--json").json
+    assert len({p["fingerprint"] for p in plans}) == 4
+    assert "task=hellaswag generation.temperature=0.7" in lmms("plan", *words).out
+
+
+def test_batch(lmms, tmp_path):
+    (tmp_path / "runs.yaml").write_text(
+        "- {model: dummy, task: gsm8k}\n- {model: dummy, task: hellaswag}\n"
+    )
+    assert len(lmms("plan", "-c", "runs.yaml", "--json").json) == 2
+    both = yaml.safe_load(lmms("plan", "-c", "runs.yaml", "--yaml").out)
+    assert [list(r["tasks"]) for r in both] == [["gsm8k"], ["hellaswag"]]
+
+
+def test_secrets_are_shown_nowhere(lmms, monkeypatch):
+    monkeypatch.setenv("LAB_TOKEN", "s3cr3t-value")
+    words = [
+        "task=gsm8k",
+        "model=dummy",
+        "env.variables.HF_TOKEN=written-out-1",
+        "env.variables.OTHER_KEY=${oc.env:LAB_TOKEN}",
+    ]
+    for flags in ([], ["--json"], ["--yaml"]):
+        result = lmms("plan", *words, *flags)
+        assert result.code == 0, result.err
+        for secret in ("s3cr3t-value", "written-out-1"):
+            assert secret not in result.out + result.err
