@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-JSONValue: TypeAlias = "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
+JSONValue: TypeAlias = "bool | int | float | str | list[JSONValue] | dict[str, JSONValue] | None"
 RequestKind: TypeAlias = Literal["generate_until", "loglikelihood"]
 MediaKind: TypeAlias = Literal["image", "video", "audio"]
 Role: TypeAlias = Literal["system", "user", "assistant"]

@@ -23,9 +23,9 @@ _connect = socket.socket.connect
 
 
 def _guarded_connect(self: socket.socket, address: object) -> None:
-    if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
-        if str(address[0]) not in _LOCAL:
-            raise OSError(f"tests may not reach the network: {address!r}")
+    internet = self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple)
+    if internet and str(address[0]) not in _LOCAL:  # type: ignore[index]
+        raise OSError(f"tests may not reach the network: {address!r}")
     _connect(self, address)  # type: ignore[arg-type]
 
 
@@ -37,7 +37,9 @@ def _no_network() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache_and_seed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache_and_seed(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Keeps tests away from the user's caches and from each other's random state."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("LMMS_EVAL_MEDIA_ROOT", raising=False)

@@ -117,7 +117,9 @@ class Model(Protocol):
 class ModelFactory(Protocol):
     """Makes a back end from the validated model config; must not load weights."""
 
-    def __call__(self, config: Any, *, env: Any) -> Model: ...
+    def __call__(self, config: Any, *, env: Any) -> Model:
+        """Makes the back end of a `ModelConfig` under an `EnvConfig`."""
+        ...
 
 
 MODELS: Registry[ModelFactory] = Registry(

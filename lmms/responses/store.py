@@ -169,3 +169,27 @@ def explain(error: sqlite3.Error, path: Path, doing: str) -> JournalError:
     else:
         cause, hint = str(error), "the same command resumes the run"
     return JournalError(f"cannot {doing} the journal: {cause}", origin=str(path), hint=hint)
+
+
+def copy_journal(source: Path, target: Path) -> None:
+    """Copies the journal of one run folder into another, whatever is still in its log included.
+
+    The copy belongs to a run of its own: what is remembered of the earlier run's course (status,
+    times, limits) is left out; answers, samples and media digests are kept.
+
+    Raises:
+        OSError: It cannot be read or written.
+    """
+    name = target / JOURNAL_NAME
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(source / JOURNAL_NAME)) as old,
+            contextlib.closing(sqlite3.connect(name)) as new,
+        ):
+            old.backup(new)
+            new.execute("DELETE FROM meta WHERE name NOT IN ('fingerprint', 'schema_version')")
+            new.execute("DELETE FROM failures")
+            new.commit()
+    except sqlite3.Error as error:
+        name.unlink(missing_ok=True)
+        raise OSError(str(error)) from error

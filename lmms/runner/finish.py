@@ -13,7 +13,6 @@ from typing import Any
 from lmms.config.plan import RunPlan
 from lmms.errors import LmmsError
 from lmms.responses.journal import Journal
-from lmms.runner.folder import wanted_limits
 from lmms.runner.task_run import TaskRun
 from lmms.scoring import metric_warnings
 from lmms.types import MetricResult, RunResult, Sample, TaskResult
@@ -215,12 +214,10 @@ def write_results(
         "warnings": [*warnings, *(str(damage) for damage in journal.damage)],
         "resumed": max(0, sittings - 1),
     }
-    limits = wanted_limits(plan)
 
     def samples(label: str) -> Iterator[Sample]:
         return journal.samples(label, stop=tasks[label].limit)
 
     write_run(folder, plan, results, samples, facts)
-    journal.set_meta("limits", limits)
     journal.set_meta("status", status)
     return load_run(folder)

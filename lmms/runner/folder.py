@@ -1,9 +1,10 @@
 """The run's folder: which one to continue, or a new one; and the `latest` link.
 
-`run.resume=auto` continues the newest unfinished run of the same fingerprint below `output.dir`.
-How many documents are run is not in the fingerprint: a finished run of fewer documents than are
-asked for now is continued too, in its own folder, so that raising a limit asks only for the new
-documents. If everything asked for is there already, a new run starts.
+`run.resume=auto` continues the newest unfinished run of the same fingerprint and the same limits
+below `output.dir`. How many documents are run is not in the fingerprint: a run of the same plan with
+other limits is left as it is, and the new run starts with a copy of its journal, so that raising a
+limit asks only for the new documents and no number is overwritten. If everything asked for is in a
+finished run already, a new run starts from nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lmms.config.plan import RunPlan
 from lmms.errors import JournalError, PlanError
 from lmms.responses.atomic import replace_link, write_text
 from lmms.responses.reader import JournalReader
-from lmms.responses.store import JOURNAL_NAME
+from lmms.responses.store import JOURNAL_NAME, copy_journal
 
 PLAN_NAME = "plan.json"
 LATEST_NAME = "latest"
@@ -51,11 +52,12 @@ def choose_folder(plan: RunPlan) -> RunFolder:
     root = Path(plan.config.output.dir).expanduser()
     earlier = sorted(_earlier(root, plan), key=lambda run: run.sequence, reverse=True)
     if resume == "auto":
+        wanted = wanted_limits(plan)
         for run in earlier:
-            if run.status != "complete":
+            if run.status != "complete" and run.limits == wanted:
                 return RunFolder(run.path, plan.fingerprint, True, run.sequence)
-        if earlier and not _covers(earlier[0].limits, wanted_limits(plan)):
-            return RunFolder(earlier[0].path, plan.fingerprint, True, earlier[0].sequence)
+        if earlier and all(run.limits != wanted for run in earlier):
+            return _continued(root, plan, earlier[0])
     return _new(root, plan, 1 + max((run.sequence for run in earlier), default=0))
 
 
@@ -84,14 +86,23 @@ def _earlier(root: Path, plan: RunPlan) -> Iterator[_Earlier]:
         with JournalReader(path) as journal:
             if journal.meta("fingerprint") != plan.fingerprint:
                 continue
-            limits: Any = journal.meta("limits") or {}
+            limits = _limits_of(path)
             sequence = journal.meta("sequence", 0)
-            yield _Earlier(
-                path,
-                str(journal.meta("status", "running")),
-                sequence if isinstance(sequence, int) else 0,
-                limits,
-            )
+            if limits is not None:
+                yield _Earlier(
+                    path,
+                    str(journal.meta("status", "running")),
+                    sequence if isinstance(sequence, int) else 0,
+                    limits,
+                )
+
+
+def _limits_of(path: Path) -> dict[str, int | None] | None:
+    """The limits that a run's plan asks for; None where the plan cannot be read."""
+    try:
+        return wanted_limits(RunPlan.model_validate_json((path / PLAN_NAME).read_bytes()))
+    except (OSError, ValueError):
+        return None
 
 
 def _is_empty(path: Path) -> bool:
@@ -102,12 +113,18 @@ def _is_empty(path: Path) -> bool:
         return True
 
 
-def _covers(held: Mapping[str, int | None], wanted: Mapping[str, int | None]) -> bool:
-    for label, count in wanted.items():
-        limit = held.get(label, 0)
-        if limit is not None and (count is None or count > limit):
-            return False
-    return True
+def _continued(root: Path, plan: RunPlan, earlier: _Earlier) -> RunFolder:
+    """A new folder that starts with the answers of an earlier run of other limits."""
+    folder = _new(root, plan, earlier.sequence + 1)
+    try:
+        copy_journal(earlier.path, folder.path)
+    except OSError as error:
+        raise JournalError(
+            f"the journal of an earlier run cannot be copied: {error.strerror or error}",
+            origin=str(earlier.path),
+            hint="run.resume=never starts a run of its own",
+        ) from error
+    return RunFolder(folder.path, plan.fingerprint, True, folder.sequence)
 
 
 def _new(root: Path, plan: RunPlan, sequence: int) -> RunFolder:

@@ -38,7 +38,8 @@ def test_block(language: str, body: str, tmp_path: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
     }
-    words = ["bash", "-euo", "pipefail", "-c", body] if language == "bash" else [sys.executable, "-c", body]
+    shell = ["bash", "-euo", "pipefail", "-c", body]
+    words = shell if language == "bash" else [sys.executable, "-c", body]
     ran = subprocess.run(
         words, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=240
     )

@@ -22,7 +22,8 @@ BASE_PACKAGES_GOAL = 45
 
 
 def _maturin() -> str:
-    found = shutil.which("maturin", path=str(Path(sys.executable).parent)) or shutil.which("maturin")
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which("maturin", path=beside) or shutil.which("maturin")
     if found is None:
         pytest.fail("maturin is not installed: the `lint` extra has it")
     return found
@@ -106,7 +107,9 @@ def base_environment(
     """A new environment with the base install only: no torch, no transformers."""
     environment = tmp_path_factory.mktemp("venv") / "v"
     uv = _uv()
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
+    subprocess.run(
+        [*uv, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True
+    )
     subprocess.run(
         [*uv, "pip", "install", "--quiet", "--python", str(environment / "bin" / "python"),
          "--constraint", str(repository / "constraints.txt"), str(wheel_from_sdist)],
@@ -128,8 +131,9 @@ def _run(environment: Path, cwd: Path, *words: str) -> subprocess.CompletedProce
 
 
 def test_the_base_install_is_light(base_environment: Path) -> None:
+    python = str(base_environment / "bin" / "python")
     listed = subprocess.run(
-        [*_uv(), "pip", "list", "--format", "json", "--python", str(base_environment / "bin/python")],
+        [*_uv(), "pip", "list", "--format", "json", "--python", python],
         check=True,
         capture_output=True,
         text=True,
