@@ -39,8 +39,9 @@ wheel: setup     ## a wheel and a source distribution in dist/
 	$(BIN)/maturin build --release --sdist --out dist
 
 embedded: setup  ## make the embedded clips again and train the canary again (CPU minutes)
-	$(BIN)/python tools/embedded/make_data.py
-	$(BIN)/python tools/embedded/train.py
+	$(BIN)/python -m tools.embedded.make_data
+	$(BIN)/python -m tools.embedded.train --out lmms/_data/embedded/canary-qwen3vl
+	$(BIN)/python -m tools.embedded.evaluate
 
 fuzz: setup      ## long fuzzing of the media layer
 	LMMS_FUZZ=long $(BIN)/pytest tests/media -k "hostile or fuzz" -q
