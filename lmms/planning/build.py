@@ -18,6 +18,9 @@ from lmms.requests import resolve_generation, resolve_media
 from lmms.tasks import TaskSpec, load_spec
 from lmms.types import FramePolicy, GenerationArgs
 
+# Controls that damage a single picture as well; the others need frames and their times.
+_PICTURE_CONTROLS = frozenset({"black", "other_clip", "text_only", "swap_red_blue"})
+
 
 def build_plan(
     config: RunConfig,
@@ -162,12 +165,7 @@ def plan_task(
     shots = _first(ref.num_fewshot, config.num_fewshot, spec.num_fewshot)
     repeats = _first(ref.repeats, config.repeats, spec.repeats)
     embedded = config.env.data == "embedded" and spec.dataset.embedded is not None
-    if media.control is not None and not has_frames(spec):
-        raise PlanError(
-            f"media.control={media.control} damages video, and task {spec.name!r} shows none",
-            origin="media.control",
-            hint="leave it out, or choose tasks with video: lmms ls tasks --match video",
-        )
+    _check_control(spec, media.control)
     estimates = estimate_task(
         spec,
         generation=generation,
@@ -190,6 +188,20 @@ def plan_task(
         generation=_plain(generation.to_json()),
         media=_plain(media.to_json()) if has_frames(spec) else {},
         **estimates,
+    )
+
+
+def _check_control(spec: TaskSpec, control: str | None) -> None:
+    """Refuses a control that would change nothing, since the result would be labelled with it."""
+    pictures = {"image", "video"} & set(spec.modalities)
+    if control is None or "video" in pictures or (pictures and control in _PICTURE_CONTROLS):
+        return
+    shows = "pictures without time" if pictures else "neither video nor pictures"
+    raise PlanError(
+        f"media.control={control} would change nothing: task {spec.name!r} shows {shows}",
+        origin="media.control",
+        allowed=sorted(_PICTURE_CONTROLS) if pictures else None,
+        hint="leave it out, or choose other tasks: lmms ls tasks --match video",
     )
 
 

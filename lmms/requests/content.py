@@ -150,36 +150,6 @@ def joined(parts: Sequence[Part]) -> tuple[Part, ...]:
 def _media(
     spec: TaskSpec, document: Document, context: RenderContext, fields: Mapping[str, Any]
 ) -> list[MediaRef]:
-    control = context.media.control
-    if control == "text_only":
-        return []
-    own = _media_of(spec, document, context, fields)
-    return _of_another_document(spec, document, context, own) if control == "other_clip" else own
-
-
-def _of_another_document(
-    spec: TaskSpec, document: Document, context: RenderContext, own: list[MediaRef]
-) -> list[MediaRef]:
-    """Returns the media of the next document, from half the split away, that shows something else.
-
-    Raises:
-        DataError: All documents show the same.
-    """
-    size = len(context.source)
-    seen = {(m.path, m.data) for m in own}
-    for step in range(size):
-        other = context.source.get((document.index + size // 2 + step) % size)
-        media = _media_of(spec, other, context, prompt_fields(spec, other, context))
-        if media and not seen & {(m.path, m.data) for m in media}:
-            return media
-    raise DataError(
-        "media.control=other_clip needs documents with different media", origin=f"task {spec.name}"
-    )
-
-
-def _media_of(
-    spec: TaskSpec, document: Document, context: RenderContext, fields: Mapping[str, Any]
-) -> list[MediaRef]:
     finder = MediaFinder(context.source.media_roots, context.media)
     origin = f"task {spec.name}, document {document.id}"
     media: list[MediaRef] = []

@@ -135,6 +135,8 @@ class Engine:
         self._flights: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken: asyncio.Event = asyncio.Event()
+        self.stopped = asyncio.Event()
+        """Set by `stop`, also when `run` has returned already."""
         self._opener: WorkerPool[OpenDocument, _Step] = WorkerPool(
             self._open_one, self._deliver, name="lmms-documents"
         )
@@ -194,8 +196,14 @@ class Engine:
         self._progress.stopping = True
         self._post(Halt())
 
+    @property
+    def halted(self) -> bool:
+        """Whether `halt` was called."""
+        return self._progress.stopping
+
     def stop(self) -> None:
         """Leaves everything where it is; `run` raises `StoppedError`."""
+        self.stopped.set()
         self._abort(StoppedError())
 
     async def _wait(self) -> None:

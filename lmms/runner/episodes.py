@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmms.models.base import PreparedRequest, request_key
@@ -163,9 +164,12 @@ class EpisodeRunner:
 
     def _add(self, opened: OpenDocument, request: Request) -> None:
         request = self._controls.apply(opened.task, opened.index, request)
-        key = request_key(self._identity, request, [self._digest(r) for r in request.media])
         position = len(opened.requests)
+        # First of all, so that the record of a sample without its medium shows what was asked.
         opened.requests.append(request)
+        roots = opened.task.source.media_roots
+        digests = [self._digest(ref, roots) for ref in request.media]
+        key = request_key(self._identity, request, digests)
         opened.keys.append(key)
         stored = self._journal.stored(key)
         if stored is None:
@@ -203,15 +207,22 @@ class EpisodeRunner:
             self._generations[id(generation)] = known
         return (request.kind, request.apply_chat_template, has_media, known[1])
 
-    def _digest(self, ref: MediaRef) -> str:
+    def _digest(self, ref: MediaRef, roots: Sequence[str]) -> str:
         from lmms.media import hash_bytes, hash_file
+        from lmms.media.errors import MediaNotFoundError
 
         if ref.data is not None:
             return hash_bytes(ref.data)
         from lmms.media.hashing import file_identity
 
         path = ref.path or ""
-        identity = file_identity(path)
+        try:
+            identity = file_identity(path)
+        except MediaNotFoundError as error:
+            if Path(path).is_absolute():
+                raise
+            looked = f" (looked in {', '.join(map(str, roots))})" if roots else ""
+            raise MediaNotFoundError(f"{path}: no such file{looked}") from error
         remembered = self._journal.media_digest(*identity)
         if remembered is not None:
             return remembered

@@ -156,6 +156,12 @@ class _Sitting:
             result = write_results(folder.path, self.plan, tasks, journal, figures, self.warnings)
             status = result.status
             return result
+        except RunInterruptedError:
+            raise
+        except LmmsError:
+            # It failed; nobody interrupted it.
+            status = "incomplete"
+            raise
         finally:
             if status in ("interrupted", "incomplete"):
                 with contextlib.suppress(LmmsError):
@@ -211,6 +217,7 @@ class _Sitting:
         with handled(engine.halt, engine.stop) as interruption:
             try:
                 await engine.run()
+                await _close(model, engine, loading=progress.model_state == "starting")
             except StoppedError:
                 self._figures(journal)
                 folder = RunFolder(progress.folder, self.plan.fingerprint)
@@ -219,7 +226,6 @@ class _Sitting:
                 with contextlib.suppress(Exception):
                     await model.close()
                 raise
-            await model.close()
         return interruption, scheduler
 
     def _figures(self, journal: Journal) -> dict[str, Any]:
@@ -259,6 +265,24 @@ class _Sitting:
         error.exit_code = interruption.exit_code
         error.immediate = immediate  # type: ignore[attr-defined]
         return error
+
+
+async def _close(model: Model, engine: Engine, *, loading: bool) -> None:
+    """Closes a model; a second signal, or a model that is still being loaded, is not waited for.
+
+    Raises:
+        StoppedError: It was left as it is.
+    """
+    if loading and engine.halted:
+        raise StoppedError
+    closing = asyncio.ensure_future(model.close())
+    stopped = asyncio.ensure_future(engine.stopped.wait())
+    await asyncio.wait({closing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not closing.done():
+        closing.cancel()
+        raise StoppedError
+    closing.result()
 
 
 def _make_model(plan: RunPlan) -> Model:

@@ -1,10 +1,10 @@
 """The run's folder: which one to continue, or a new one; and the `latest` link.
 
 `run.resume=auto` continues the newest unfinished run of the same fingerprint and the same limits
-below `output.dir`. How many documents are run is not in the fingerprint: a run of the same plan with
-other limits is left as it is, and the new run starts with a copy of its journal, so that raising a
-limit asks only for the new documents and no number is overwritten. If everything asked for is in a
-finished run already, a new run starts from nothing.
+below `output.dir`. How many documents are run is not in the fingerprint: a run of the same plan
+with other limits is left as it is, and the new run starts with a copy of its journal, so that
+raising a limit asks only for the new documents and no number is overwritten. If everything asked
+for is in a finished run already, a new run starts from nothing.
 """
 
 from __future__ import annotations

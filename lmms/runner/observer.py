@@ -89,8 +89,6 @@ class RunProgress:
     """Tokens generated in this sitting."""
     in_flight: int = 0
     """Requests that the model has."""
-    retry_waiting: int = 0
-    """Requests waiting to be asked again."""
     last_failure: str | None = None
 
     @property

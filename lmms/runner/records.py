@@ -77,7 +77,7 @@ def _base(opened: OpenDocument, failure: Failure | None = None) -> Sample:
         document_id=document.id if document is not None else str(opened.index),
         doc_hash=document.digest if document is not None else "",
         input=opened.requests[0].prompt if opened.requests else "",
-        target="",
+        target=_target(opened) if failure is not None else "",
         # Only a failed sample keeps these: scoring fills in its own.
         resps=[_raw(r) for r in answered] if failure is not None else [],
         filtered_resps=[],
@@ -88,6 +88,20 @@ def _base(opened: OpenDocument, failure: Failure | None = None) -> Sample:
         responses=tuple(_facts(r) for r in answered),
         request_keys=tuple(opened.keys),
     )
+
+
+def _target(opened: OpenDocument) -> str:
+    """The target of a document that was not scored; empty where it cannot be rendered either."""
+    from lmms.requests.episode import target_of
+    from lmms.tasks.template import fields_of
+
+    if opened.document is None:
+        return ""
+    spec = opened.task.spec
+    try:
+        return target_of(spec, fields_of(spec, opened.document), origin=f"task {spec.name}")
+    except LmmsError:
+        return ""
 
 
 def _distinct(opened: OpenDocument) -> list[dict[str, Any]]:

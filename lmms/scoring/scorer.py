@@ -76,7 +76,11 @@ def metric_warnings(metrics: Iterable[MetricResult]) -> list[str]:
     for metric in metrics:
         texts = list(metric.breakdown.get("warnings", ()))
         if metric.clusters is not None and 0 < metric.clusters < min(_FEW_CLUSTERS, metric.n):
-            texts.append(f"the interval rests on only {metric.clusters} clusters")
+            texts.append(
+                "there is no interval: all samples belong to one cluster"
+                if metric.clusters == 1
+                else f"the interval rests on only {metric.clusters} clusters"
+            )
         warnings += [f"{metric.name}: {text}" for text in texts]
     return warnings
 

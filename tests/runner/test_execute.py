@@ -407,6 +407,30 @@ def test_a_second_interrupt_ends_at_once_and_loses_nothing(
     assert len(bed.asked) == len(set(bed.asked)) == 10
 
 
+def test_an_interrupt_while_the_model_is_loading_does_not_wait_for_it(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bed.task(count=10)
+    closed = []
+
+    async def load(self: DummyModel) -> None:
+        await asyncio.sleep(3600)
+
+    async def close(self: DummyModel) -> None:
+        closed.append(True)
+
+    def stop(progress: RunProgress) -> None:
+        if not progress.stopping:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(DummyModel, "start", load)
+    monkeypatch.setattr(DummyModel, "close", close)
+    with pytest.raises(RunInterruptedError) as caught:
+        bed.run(observer=Watch(stop))
+    assert caught.value.immediate  # type: ignore[attr-defined]
+    assert not closed
+
+
 def test_resume_never_says_how_to_resume_that_run(bed: Bed) -> None:
     bed.task(count=60)
     error = interrupted(bed, signal.SIGINT, 3, "run.resume=never")
