@@ -221,7 +221,7 @@ class EpisodeRunner:
         except MediaNotFoundError as error:
             if Path(path).is_absolute():
                 raise
-            looked = f" (looked in {', '.join(map(str, roots))})" if roots else ""
+            looked = f" (looked in {', '.join(dict.fromkeys(map(str, roots)))})" if roots else ""
             raise MediaNotFoundError(f"{path}: no such file{looked}") from error
         remembered = self._journal.media_digest(*identity)
         if remembered is not None:

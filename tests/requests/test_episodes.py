@@ -12,7 +12,7 @@ from lmms.errors import ConfigError, DataError
 from lmms.requests import RenderContext, open_episode
 from lmms.scoring import make_scorer
 from lmms.tasks import TaskSpec, load_spec
-from lmms.types import Episode, MediaRef, Request, Response, Sample, TextPart
+from lmms.types import Episode, Request, Response, Sample, TextPart
 
 Contexts = Callable[..., RenderContext]
 Sources = Callable[..., DocumentSource]
