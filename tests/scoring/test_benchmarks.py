@@ -235,7 +235,7 @@ def test_mme_survives_a_missing_partner(golden: Golden, source_of: Sources) -> N
     assert perception.breakdown["incomplete_pairs"] == 1
     assert metric_warnings([perception, cognition]) == [
         "mme_perception_score: 1 images without exactly two answered questions are left out",
-        "mme_perception_score: the interval rests on only 1 clusters",
+        "mme_perception_score: there is no interval: all samples belong to one cluster",
     ]
     assert (cognition.value, cognition.n) == (None, 0)
 

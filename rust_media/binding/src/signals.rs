@@ -1,11 +1,11 @@
 //! Working without the GIL while Ctrl-C still arrives.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use media_core::error::contain_panics;
-use media_core::{Interrupt, MediaError, Result};
+use media_core::{Interrupt, Result};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
@@ -40,11 +40,10 @@ pub fn without_gil<T: Send>(
         })
     };
     let result = py.detach(|| contain_panics(path, || work(&Interrupt::new(&poll))));
-    result.map_err(|error| {
-        let signal = raised.lock().ok().and_then(|mut raised| raised.take());
-        match (&error, signal) {
-            (MediaError::Interrupted { .. }, Some(signal)) => signal,
-            _ => to_python(py, &error),
-        }
-    })
+    // Also when the work was done before it saw the request to stop: the handler has run, so an
+    // exception that is dropped here would never be raised again.
+    if let Some(signal) = raised.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(signal);
+    }
+    result.map_err(|error| to_python(py, &error))
 }
