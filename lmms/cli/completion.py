@@ -59,7 +59,10 @@ _SECTIONS = {
 }
 _FLAGS = {
     "": ("--config", "--config-dir", "--multirun", "--json", "--debug", "--quiet", "--help"),
-    "plan": ("--render", "--yaml", "--json", "--config", "--config-dir", "--multirun", "--help"),
+    "plan": (
+        *("--render", "--yaml", "--json", "--config", "--config-dir", "--multirun"),
+        *("--quiet", "--help"),
+    ),
     "ls": ("--match", "--json", "--task-path", "--config-dir", "--help"),
     "show": ("--samples", "--status", "--limit", "--yaml", "--json", "--help"),
     "version": ("--json", "--help"),

@@ -51,6 +51,7 @@ lmms plan WORDS: what would run; imports no model library, reads no weights
   --render       reads the data and counts documents, requests, frames and words
   --yaml         prints the run file that makes this plan
   --json         prints the plan, or a list where there are several runs
+  -q, --quiet    only checks, and prints what is wrong
   -c, --config FILE    -m, --multirun    --config-dir DIR    --debug
 
 Each number says what it stands on. `?`: only the data can tell; see --render.

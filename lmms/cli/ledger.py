@@ -6,6 +6,7 @@ point, written when it is finished, by whichever process ran it) until every poi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -76,6 +77,14 @@ class SweepLedger:
         # One short write in append mode: lines of processes that run side by side do not mix.
         with (self.folder / _DONE).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    def discard(self) -> None:
+        """Removes the folder of a sweep that could not start; one with finished points stays."""
+        if self.finished():
+            return
+        self.close()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
     def close(self) -> None:
         """Removes what only an unfinished sweep needs: every point is complete."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lmms.cli import console, targets
 from lmms.cli.arguments import SWITCH, read_arguments
+from lmms.errors import PlanError
 
 if TYPE_CHECKING:
     from lmms.config.plan import Estimate, PlannedTask, RunPlan
 
-_FLAGS = {**targets.FLAGS, "--render": SWITCH, "--yaml": SWITCH}
+_FLAGS = {**targets.FLAGS, "--render": SWITCH, "--yaml": SWITCH, "--quiet": SWITCH}
 
 
 def main(words: Sequence[str]) -> int:
-    """Prints plans: as text, JSON, or the run file that makes them."""
+    """Prints plans: as text, JSON, or the run file that makes them; quietly, it only checks them.
+
+    Returns:
+        2 if rendering found documents that cannot be asked, else 0.
+    """
     arguments = read_arguments(words, _FLAGS, command="plan")
     render = arguments.has("--render")
     if arguments.has("--multirun"):
@@ -30,12 +35,31 @@ def main(words: Sequence[str]) -> int:
         from lmms.config.reproduce import run_file_text
 
         print(run_file_text([p.config for p in plans]), end="")
-    else:
+    elif not arguments.has("--quiet"):
         for number, target in enumerate(found):
             if number:
                 print()
             print(plan_text(target.plan, name=target.name))
-    return 0
+    problems = [problem for plan in plans for problem in _render_problems(plan)]
+    for problem in dict.fromkeys(problems):
+        console.print_error(problem)
+    return PlanError.exit_code if problems else 0
+
+
+def _render_problems(plan: RunPlan) -> list[str]:
+    """Returns a line per task some of whose documents cannot be rendered."""
+    from lmms.planning.render import UNRENDERED
+
+    lines = []
+    for task in plan.tasks:
+        found = task.rendered.get(UNRENDERED)
+        if found:
+            document, reason = next(iter(found.items()))
+            lines.append(
+                f"task {task.label}: {len(found)} of {task.documents.value} documents cannot be "
+                f"rendered; {document}: {' '.join(reason.split())}"
+            )
+    return lines
 
 
 def plan_text(plan: RunPlan, *, name: str = "") -> str:
@@ -143,8 +167,16 @@ def _basis(plan: RunPlan) -> str:
         }
         shown = [f"{k}: {e.basis}" for k, e in named.items() if _worth_saying(e)]
         lines.append(f"  {task.shown_as}: " + "; ".join(shown))
-        lines += [f"    {k}: {v}" for k, v in task.rendered.items()]
+        lines += [f"    {k}: {_counted(v)}" for k, v in task.rendered.items()]
     return console.bold("where the numbers come from") + "\n" + "\n".join(lines)
+
+
+def _counted(value: Any) -> str:
+    """Returns a number, or how many things have a problem and what the first one's is."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    thing, problem = next(iter(value.items()))
+    return f"{len(value)} ({thing}: {' '.join(str(problem).split())})"
 
 
 def _worth_saying(estimate: Estimate) -> bool:

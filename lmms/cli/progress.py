@@ -1,7 +1,7 @@
 """What a run shows while it goes on: live lines on a terminal, plain lines elsewhere.
 
-The score shown beside a task is the mean over the documents done so far with its 95 % interval; it
-moves until the task ends, and the table printed at the end is what counts.
+The score shown beside a task is the mean over the documents done so far, `±` its standard error, as
+in the tables; it moves until the task ends, and the table printed at the end is what counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ Mode = Literal["auto", "rich", "plain", "none"]
 
 _PLAIN_EVERY_SECONDS: Final = 30.0
 _RATE_WINDOW_SECONDS: Final = 20.0
-_Z_95: Final = 1.96
 _BAR_WIDTH: Final = 24
 _MAX_FAILURE_SHOWN: Final = 100
 
@@ -84,14 +83,14 @@ def rate(value: float) -> str:
 
 
 def metric_text(task: TaskProgress) -> str:
-    """Returns the running score of a task with its interval; empty before there is one."""
+    """Returns the running score of a task with its standard error; empty before there is one."""
     main = task.main_metric
     if main is None:
         return ""
     name, running = main
     if running.stderr is None:
         return f"{name} {running.mean:.3g}"
-    return f"{name} {running.mean:.3f} ± {_Z_95 * running.stderr:.3f}"
+    return f"{name} {running.mean:.3f} ± {running.stderr:.3f}"
 
 
 def activity(progress: RunProgress, rates: Rates) -> list[str]:

@@ -26,6 +26,7 @@ def main(words: Sequence[str]) -> int:
 
         return run_sweep(arguments)
     found = targets.single_or_batch(arguments)
+    targets.check_ready(found)
     quiet, as_json = arguments.has("--quiet"), arguments.has("--json")
     outcome.say_banner((t.plan for t in found), as_json=as_json)
     if len(found) == 1:

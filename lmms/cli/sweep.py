@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lmms.cli import console, outcome, targets
 from lmms.cli.arguments import Arguments
 from lmms.cli.ledger import SweepLedger, point_key
+from lmms.cli.plugins import check_plugins
 from lmms.cli.run import print_outcomes
 from lmms.config import secrets
 from lmms.config.compose import RUN_FILE_WORD
@@ -25,6 +26,8 @@ def run_sweep(arguments: Arguments) -> int:
         LmmsError: A point cannot run; none was started.
     """
     sweep = targets.sweep(arguments)
+    check_plugins(sweep.words, sweep.source.folders)
+    targets.check_ready(sweep.targets)
     if len(sweep.targets) == 1:
         console.print_note("the sweep has one point")
     as_json = arguments.has("--json")
@@ -35,7 +38,8 @@ def run_sweep(arguments: Arguments) -> int:
     except KeyboardInterrupt:
         done = [_outcome_of(r) for r in ledger.finished().values()]
         print_outcomes(done, as_json=as_json, folder=ledger.folder)
-        console.print_note(f"{len(done)} runs of the sweep are complete; the same words go on")
+        count = "1 run of the sweep is" if len(done) == 1 else f"{len(done)} runs of the sweep are"
+        console.print_note(f"{count} complete; the same words go on")
         return RunInterruptedError.exit_code
     print_outcomes(outcomes, as_json=as_json, folder=ledger.folder)
     code = outcome.worst([o.exit_code for o in outcomes])
@@ -60,7 +64,7 @@ def _launch(sweep: targets.Sweep, ledger: SweepLedger, *, quiet: bool) -> list[o
 
     source = sweep.source
     body = None if source.body is None else dict(source.body)
-    path = search_path(source.folders, source.catalogue, source.task_paths, body)
+    path = search_path(source.folders, source.catalogue, source.task_paths, source.cache_dir, body)
     overrides = [w.text for w in sweep.words]
     if body is not None:
         overrides.append(RUN_FILE_WORD)
@@ -79,7 +83,9 @@ def _launch(sweep: targets.Sweep, ledger: SweepLedger, *, quiet: bool) -> list[o
             CONFIG_NAME, job, overrides=overrides, with_log_configuration=False
         )
     except HydraException as error:
-        raise ConfigError(f"the sweep cannot run: {error}", origin="hydra") from error
+        ledger.discard()
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"the sweep cannot run: {reason}", origin="hydra") from error
     finally:
         GlobalHydra.instance().clear()
         (ledger.folder / "multirun.yaml").unlink(missing_ok=True)

@@ -71,6 +71,24 @@ def single_or_batch(arguments: Arguments, *, render: bool = False) -> list[Targe
     return targets
 
 
+def check_ready(targets: Sequence[Target]) -> None:
+    """Makes sure that every run has what it needs of this machine before the first one starts.
+
+    Raises:
+        ConfigError: A run has not.
+    """
+    from lmms.planning import check_ready as check
+
+    for target in targets:
+        try:
+            with environment(target.overlay):
+                check(target.plan)
+        except LmmsError as error:
+            if len(targets) > 1:
+                error.origin = f"{error.origin} ({target.name})"
+            raise
+
+
 def _plan(run: CompiledRun, name: str, render: bool) -> Target:
     from lmms.planning import build_plan
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 TASK_CATALOGUE = "lmms.tasks:task_index"
-"""`module:function`; called with the folders of further tasks, returns a `TaskCatalogue`."""
+"""`module:function`; called with the folders of further tasks and `cache_dir=` (the folder of our
+own cache, or None), returns a `TaskCatalogue`."""
 
 
 class TaskCatalogue(Protocol):
@@ -34,10 +35,13 @@ class TaskCatalogue(Protocol):
         ...
 
 
-def open_catalogue(target: str, task_paths: tuple[str, ...]) -> TaskCatalogue:
+def open_catalogue(
+    target: str, task_paths: tuple[str, ...], cache_dir: str | None = None
+) -> TaskCatalogue:
     """Returns the catalogue that `target` opens for these folders."""
     module, _, attribute = target.partition(":")
-    catalogue: TaskCatalogue = getattr(importlib.import_module(module), attribute)(task_paths)
+    opener = getattr(importlib.import_module(module), attribute)
+    catalogue: TaskCatalogue = opener(task_paths, cache_dir=cache_dir)
     return catalogue
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmms.config import secrets
+from lmms.config import early, secrets
 from lmms.config.catalogue import TASK_CATALOGUE, TaskCatalogue, open_catalogue
 from lmms.config.composition import Composition
 from lmms.config.keys import GROUPS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lmms.config.schema import RunConfig
 
 _SECRET_REFERENCE = re.compile(r"\$\{oc\.env:\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:,[^{}]*)?\}")
+_LATEST = "latest"
 RUN_FILE_WORD = "+run_file=body"
 """The override that puts the values of a run file into the composition."""
 _PATH_KEYS = ("env.cache_dir", "env.data_roots", "env.task_paths", "output.dir", "model.pretrained")
@@ -47,6 +48,7 @@ class RunSource:
     words: tuple[Word, ...]
     folders: tuple[Path, ...]
     task_paths: tuple[str, ...]
+    cache_dir: str | None = None
     catalogue: str = TASK_CATALOGUE
     body: Mapping[str, Any] | None = None
     """Values of a run file, below the command line and above everything else."""
@@ -62,7 +64,7 @@ class RunSource:
 
     def open_catalogue(self) -> TaskCatalogue:
         """Returns the task catalogue of this run."""
-        return open_catalogue(self.catalogue, self.task_paths)
+        return open_catalogue(self.catalogue, self.task_paths, self.cache_dir)
 
 
 def compile_run(
@@ -102,7 +104,8 @@ def read_source(
     return RunSource(
         words=tuple(ready),
         folders=folders,
-        task_paths=_task_paths(ready, folders, body),
+        task_paths=early.task_paths(ready, folders, body),
+        cache_dir=early.cache_dir(ready, folders, body),
         catalogue=catalogue,
         body=body,
         file=file,
@@ -180,7 +183,8 @@ def _compose_with_hydra(source: RunSource) -> Composition:
     body = dict(source.body) if source.body is not None else None
     if body is not None:
         parsed.append(parse_override(RUN_FILE_WORD))
-    loader = RunLoader(search_path(source.folders, source.catalogue, source.task_paths, body))
+    path = search_path(source.folders, source.catalogue, source.task_paths, source.cache_dir, body)
+    loader = RunLoader(path)
     try:
         return loader.compose(parsed)
     except yaml.YAMLError as error:
@@ -257,7 +261,20 @@ def _expand_paths(values: dict[str, Any]) -> dict[str, Any]:
             holder[name] = _expand_user(value)
         elif isinstance(value, list):
             holder[name] = [_expand_user(v) if isinstance(v, str) else v for v in value]
+    _expand_latest(values)
     return values
+
+
+def _expand_latest(values: dict[str, Any]) -> None:
+    """Makes `run.resume=latest` the run that the link below the output folder points at."""
+    from lmms.config.schema import OutputConfig
+
+    run, output = values.get("run"), values.get("output")
+    if isinstance(run, dict) and run.get("resume") == _LATEST:
+        folder = output.get("dir") if isinstance(output, dict) else None
+        if not isinstance(folder, str):
+            folder = OutputConfig.model_fields["dir"].default
+        run["resume"] = str(Path(folder) / _LATEST)
 
 
 def _expand_user(text: str) -> str:
@@ -329,7 +346,7 @@ def origin_of(key: str, source: RunSource, choices: Mapping[str, Any]) -> str:
     for word in reversed(source.words):
         if word.group is None and (key == word.key or key.startswith(word.key + ".")):
             return word.origin
-    if source.body is not None and _holds(source.body, key):
+    if source.body is not None and early.holds(source.body, key):
         return f"file {source.file} key {key}"
     for group, option in reversed(list(choices.items())):
         base = group.partition("@")[0]
@@ -352,41 +369,4 @@ def _in_file(file: Path, key: str, group: str) -> bool:
     body = yaml.safe_load(text)
     if "@package _global_" not in text:
         body = {group: body}
-    return isinstance(body, dict) and _holds(body, key)
-
-
-def _holds(body: Mapping[str, Any], key: str) -> bool:
-    node: Any = body
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return False
-        node = node[part]
-    return bool(key)
-
-
-def _task_paths(
-    words: Sequence[Word], folders: Sequence[Path], body: Mapping[str, Any] | None
-) -> tuple[str, ...]:
-    """Returns `env.task_paths` before composition, which needs the task names.
-
-    Read from the words, else the run file, else the file of the chosen `env` option.
-    """
-    for word in reversed(words):
-        if word.key == "env.task_paths" and word.value:
-            from lmms.config.loader import parse_override
-
-            return _absolute(parse_override(word.text).value())
-    if body is not None and _holds(body, "env.task_paths"):
-        return _absolute(body["env"]["task_paths"])
-    chosen = next((w.value for w in reversed(words) if w.key == "env"), None)
-    file = group_options("env", tuple(folders)).get(chosen or "embedded")
-    if chosen is None or file is None or file.is_relative_to(shipped_conf()):
-        return ()
-    import yaml
-
-    return _absolute((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("task_paths"))
-
-
-def _absolute(paths: Any) -> tuple[str, ...]:
-    listed = [paths] if isinstance(paths, str) else paths if isinstance(paths, list) else []
-    return tuple(str(Path(p).expanduser().absolute()) for p in listed)
+    return isinstance(body, dict) and early.holds(body, key)

@@ -132,9 +132,9 @@ def _is_union_tag(part: Any) -> bool:
 
 
 def _shown(key: str, value: Any) -> str:
-    if secrets.is_secret_key(key.rpartition(".")[2]):
-        return secrets.MASK
     text = secrets.mask(json.dumps(value, ensure_ascii=False, default=repr))
+    if secrets.names_secret(key, text):
+        return secrets.MASK
     return text if len(text) <= 120 else text[:117] + "…"
 
 

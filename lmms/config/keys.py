@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import types
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,6 +17,11 @@ GROUPS = ("model", "task", "generation", "media", "env", "executor", "experiment
 """The Hydra groups, in the order in which help lists them."""
 
 _TASKS = "tasks"
+_ALMOST_ALIKE = 0.8
+"""Likeness from which a key of another section is suggested."""
+_MUCH_WORSE = 0.2
+"""A neighbour that is so much less alike than the best one is not suggested beside it."""
+_ALL_BUT_THE_SAME = 0.9
 
 
 @lru_cache(maxsize=1)
@@ -124,7 +130,10 @@ def unknown_key(key: str, *, origin: str) -> ConfigError:
 
 
 def _close_keys(key: str, known: Sequence[str]) -> list[str]:
-    """Returns what was probably meant: a neighbour's name, or the same name in another section."""
+    """Returns what was probably meant: a neighbour's name, or the same name in another section.
+
+    Who names a section means it, so that keys of other sections have to be spelt almost alike.
+    """
     section = _section_of(key)
     last = key[len(section) :].split(".")[-1]
     elsewhere = {k.split(".")[-1]: k for k in reversed(known)}
@@ -133,10 +142,26 @@ def _close_keys(key: str, known: Sequence[str]) -> list[str]:
         for k in known
         if k.startswith(section) and "." not in k[len(section) :]
     }
-    names = elsewhere | siblings
-    if last in elsewhere:
-        return [elsewhere[last]]
-    return [names[n] for n in nearest(last, names)[:2]]
+    if last in siblings | elsewhere:
+        return [(elsewhere | siblings)[last]]
+    near = [siblings[n] for n in nearest(last, siblings)]
+    best = _likeness(last, near[0].removeprefix(section)) if near else 0.0
+    near = [k for k in near if _likeness(last, k.removeprefix(section)) >= best - _MUCH_WORSE]
+    others = [n for n in nearest(last, elsewhere) if _likeness(last, n) >= _ALMOST_ALIKE]
+    if best < _ALMOST_ALIKE:
+        near += [elsewhere[n] for n in others if elsewhere[n] not in near]
+    return near[:2]
+
+
+def is_almost_known(name: str) -> bool:
+    """Whether a bare name is, but for a letter or so, that of a key of the schema."""
+    names = {k.rpartition(".")[2] for k in schema_keys()}
+    return any(_likeness(name, n) >= _ALL_BUT_THE_SAME for n in names)
+
+
+def _likeness(one: str, other: str) -> float:
+    """Returns how alike two names are, from 0 to 1."""
+    return difflib.SequenceMatcher(None, one.lower(), other.lower()).ratio()
 
 
 def _section_of(key: str) -> str:

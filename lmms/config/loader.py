@@ -32,6 +32,7 @@ def search_path(
     folders: Sequence[Path],
     catalogue: str,
     task_paths: Sequence[str],
+    cache_dir: str | None,
     run_file: dict[str, Any] | None,
 ) -> ConfigSearchPathImpl:
     """Returns Hydra's search path: shipped groups, the user's, the tasks, the run file."""
@@ -44,7 +45,7 @@ def search_path(
     for folder in added:
         path.append("added", f"file://{folder}")
     path.append("main", f"file://{shipped}")
-    path.append("tasks", TaskReferenceSource.url(catalogue, list(task_paths)))
+    path.append("tasks", TaskReferenceSource.url(catalogue, task_paths, cache_dir))
     if run_file is not None:
         path.append("run_file", RunFileSource.url(run_file))
     path.append("schema", "structured://")

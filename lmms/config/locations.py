@@ -13,6 +13,23 @@ CONFIG_DIRS_VARIABLE = "LMMS_CONFIG_PATH"
 """Folders with further group options, separated as in PATH."""
 
 
+CACHE_DIR_VARIABLE = "LMMS_CACHE_DIR"
+"""Folder of our own cache where `env.cache_dir` does not name one."""
+
+
+def cache_folder(configured: str | os.PathLike[str] | None = None) -> Path:
+    """Returns the folder of our own cache: task index, document counts, digests of weights.
+
+    Args:
+        configured: `env.cache_dir`; None: `$LMMS_CACHE_DIR`, else `$XDG_CACHE_HOME/lmms`, else
+            `~/.cache/lmms`.
+    """
+    chosen = configured or os.environ.get(CACHE_DIR_VARIABLE)
+    if not chosen:
+        chosen = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "lmms"
+    return Path(chosen).expanduser()
+
+
 def shipped_conf() -> Path:
     """Returns the folder of the shipped groups."""
     import lmms

@@ -127,7 +127,8 @@ class EnvConfig(Section):
     offline: bool = True
     """Refuses every download; what is not on this machine is an error."""
     cache_dir: str | None = None
-    """Our own cache (index, digests); None: $XDG_CACHE_HOME/lmms or ~/.cache/lmms."""
+    """Our own cache (index, counts, digests); None: $LMMS_CACHE_DIR, else $XDG_CACHE_HOME/lmms,
+    else ~/.cache/lmms."""
     data_roots: list[str] = Field(default_factory=list)
     """Folders searched for media and data files before the hub caches."""
     task_paths: list[str] = Field(default_factory=list)
@@ -183,7 +184,8 @@ class RunOptions(Section):
     """How the run behaves."""
 
     resume: str = "auto"
-    """auto: the newest unfinished run of the same plan; never; or a run folder."""
+    """auto: the newest unfinished run of the same plan; never; latest: the run that the link
+    `latest` in `output.dir` points at; or a run folder."""
     max_failed_share: Share = 0.0
     """Share of failed samples above which the exit status is 3."""
     progress: Literal["auto", "rich", "plain", "none"] = "auto"

@@ -23,6 +23,9 @@ _VOCABULARY = re.compile(
     r"(?:^|_)(?:pad|eos|bos|unk|mask|sep|cls|image|video|audio|vision|start|end|stop|special)_token$",
     re.IGNORECASE,
 )
+_NUMERIC_KEY = re.compile(r"(?:^|_)(?:key|token)$(?<!api_key)", re.IGNORECASE)
+"""Names below which a number is a count, an index or a limit. A password may be a number."""
+_NUMBER = re.compile(r"[+-]?\d{1,8}(?:\.\d{0,8})?")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SHAPES = (
     re.compile(r"\bhf_[A-Za-z0-9]{16,}\b"),
@@ -43,6 +46,28 @@ def is_secret_key(key: str) -> bool:
     `api_key` and `token` do; `pad_token` and `max_tokens` are words of a vocabulary or a number.
     """
     return _KEY.search(key) is not None and _VOCABULARY.search(key) is None
+
+
+def names_secret(key: str, value: str = "") -> bool:
+    """Whether a value written at a key, maybe a mistyped one, is a secret.
+
+    A short number below a name such as `…_token` is a setting (`max_new_token=64`), and so is
+    whatever stands at a key that is, but for a letter or so, one of the schema.
+
+    Args:
+        key: Dotted key, flag or variable.
+        value: What stands there, as text.
+    """
+    last = key.rpartition(".")[2].replace("-", "_")
+    if last.isupper() and is_secret_variable(last):
+        return True
+    if not is_secret_key(last):
+        return False
+    if _NUMERIC_KEY.search(last) and _NUMBER.fullmatch(value.strip()):
+        return False
+    from lmms.config.keys import is_almost_known
+
+    return not is_almost_known(last)
 
 
 def reference(name: str) -> str:

@@ -52,9 +52,10 @@ class TaskReferenceSource(_VirtualSource):
 
     def __init__(self, provider: str, path: str) -> None:
         super().__init__(provider=provider, path=path)
-        target, task_paths = json.loads(self.path)
+        target, task_paths, cache_dir = json.loads(self.path)
         self._target: str = target
         self._task_paths: Sequence[str] = task_paths
+        self._cache_dir: str | None = cache_dir
 
     @staticmethod
     def scheme() -> str:
@@ -62,18 +63,20 @@ class TaskReferenceSource(_VirtualSource):
         return "lmms-tasks"
 
     @staticmethod
-    def url(target: str, task_paths: Sequence[str]) -> str:
+    def url(target: str, task_paths: Sequence[str], cache_dir: str | None) -> str:
         """Returns the search path entry for a catalogue.
 
         Args:
             target: `module:function` that opens the catalogue.
             task_paths: Folders with further tasks.
+            cache_dir: Folder of our own cache; None: the default.
         """
-        return f"{TaskReferenceSource.scheme()}://{json.dumps([target, [*task_paths]])}"
+        given = json.dumps([target, [*task_paths], cache_dir])
+        return f"{TaskReferenceSource.scheme()}://{given}"
 
     @cached_property
     def _catalogue(self) -> TaskCatalogue:
-        return open_catalogue(self._target, tuple(self._task_paths))
+        return open_catalogue(self._target, tuple(self._task_paths), self._cache_dir)
 
     def is_group(self, config_path: str) -> bool:
         """Whether options lie below `config_path`."""

@@ -47,7 +47,7 @@ class Word:
     @property
     def shown(self) -> str:
         """The word as it may be printed."""
-        if self.value and _names_secret(self.key):
+        if self.value and secrets.names_secret(self.key, self.value):
             return f"{self.key}={secrets.MASK}"
         text = self.text.removeprefix("++")
         return secrets.mask(text)
@@ -77,7 +77,8 @@ def read_word(text: str, *, origin: str | None = None, file: str | None = None) 
     match = _WORD.fullmatch(text)
     prefix, key, value = match.group("prefix", "key", "value") if match else (None, "", None)
     key, value = key.strip(), value if value is None else value[1:]
-    shown = f"{key}={secrets.MASK}" if value and _names_secret(key) else secrets.mask(text)
+    secret = bool(value) and secrets.names_secret(key, value or "")
+    shown = f"{key}={secrets.MASK}" if secret else secrets.mask(text)
     if not key or (value is None and prefix != "~"):
         raise ConfigError(
             f"{shown!r} is not an override",
@@ -119,7 +120,7 @@ def _prepare(word: Word, options: Mapping[str, Sequence[str]]) -> Word:
             hint=f"choose tasks with: task={word.value}",
         )
     value = word.value or ""
-    if _holds_secret(word.key) and not value.startswith("${"):
+    if _holds_secret(word.key, value) and not value.startswith("${"):
         value = _to_environment(word.key, value)
     elif value.startswith("${") and value.endswith("}"):
         value = quoted(value)  # the grammar reads no interpolation inside another one
@@ -199,18 +200,12 @@ def quoted(text: str) -> str:
     return str(QuotedString(text=text, quote=Quote.single).with_quotes())
 
 
-def _names_secret(key: str) -> bool:
-    """Whether a value is not to be shown, also where the key turns out to be mistyped."""
-    last = key.rpartition(".")[2]
-    return secrets.is_secret_key(last) or (last.isupper() and secrets.is_secret_variable(last))
-
-
-def _holds_secret(key: str) -> bool:
-    """Whether the schema has an open place at `key` and its name is a secret's."""
+def _holds_secret(key: str, value: str) -> bool:
+    """Whether the schema has an open place at `key`, and what stands there is a secret."""
     head, _, last = key.rpartition(".")
     if head == "env.variables":
         return secrets.is_secret_variable(last)
-    return is_open(key) and secrets.is_secret_key(last)
+    return is_open(key) and secrets.names_secret(last, value)
 
 
 def _to_environment(key: str, value: str) -> str:
@@ -240,6 +235,6 @@ def protect(body: Any, store: MutableMapping[str, str], prefix: str = "") -> Any
     if isinstance(body, Mapping):
         inner = f"{prefix}." if prefix else ""
         return {k: protect(v, store, f"{inner}{k}") for k, v in body.items()}
-    if isinstance(body, str) and _holds_secret(prefix) and not body.startswith("${"):
+    if isinstance(body, str) and _holds_secret(prefix, body) and not body.startswith("${"):
         return "${oc.env:" + keep_secret(prefix, body, store) + "}"
     return body

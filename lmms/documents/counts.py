@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lmms.config.locations import cache_folder
 from lmms.config.schema import EnvConfig
-from lmms.tasks.index import default_cache_dir
 from lmms.tasks.spec import DatasetSpec
 from lmms.types import digest_of
 
@@ -97,8 +97,7 @@ def _key(dataset: DatasetSpec, env: EnvConfig) -> str:
 
 
 def _counts_file(env: EnvConfig) -> Path:
-    folder = Path(env.cache_dir).expanduser() if env.cache_dir else default_cache_dir()
-    return folder / "document-counts.json"
+    return cache_folder(env.cache_dir) / "document-counts.json"
 
 
 def _read_counts(env: EnvConfig) -> dict[str, Any]:

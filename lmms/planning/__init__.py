@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmms.planning.build import build_plan
+    from lmms.planning.ready import check_ready
 
-__all__ = ["build_plan"]
+__all__ = ["build_plan", "check_ready"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from lmms.planning.build import build_plan
 
         return build_plan
+    if name == "check_ready":
+        from lmms.planning.ready import check_ready
+
+        return check_ready
     raise AttributeError(f"module 'lmms.planning' has no attribute {name!r}")

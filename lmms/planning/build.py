@@ -61,7 +61,7 @@ def build_plan(
         tasks=tuple(planned.values()),
         versions=versions_for(config.model.backend),
         command=tuple(command),
-        notes=(*notes, *_card_notes(card)),
+        notes=(*notes, *_card_notes(card, frames=any(map(has_frames, specs.values())))),
     )
 
 
@@ -69,6 +69,7 @@ def _load(label: str, ref: TaskRef, config: RunConfig) -> TaskSpec:
     return load_spec(
         ref.name,
         task_paths=tuple(config.env.task_paths),
+        cache_dir=config.env.cache_dir,
         trust_code=config.env.trust_task_code,
         origin=f"tasks.{label}.name",
     )
@@ -127,11 +128,11 @@ def model_card(config: RunConfig) -> dict[str, Any]:
     return read_card(config.model, config.env)
 
 
-def _card_notes(card: Mapping[str, Any]) -> list[str]:
+def _card_notes(card: Mapping[str, Any], *, frames: bool) -> list[str]:
     notes = []
     if card.get("reasoning_budget"):
         notes.append(f"the model's card adds {card['reasoning_budget']} tokens for reasoning")
-    if card.get("media"):
+    if frames and card.get("media"):
         shown = ", ".join(f"{k}={v}" for k, v in card["media"].items())
         notes.append(f"the model's card sets {shown}")
     return notes

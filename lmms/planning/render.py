@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _PROBED_FILES = 4096
 _BASIS = "rendered"
+UNRENDERED = "documents that cannot be rendered"
+"""Key of `PlannedTask.rendered`: document id to why it gives no request."""
 
 
 @dataclass(slots=True)
@@ -141,7 +143,7 @@ def _counted(counts: Counts, task: PlannedTask, spec: TaskSpec) -> dict[str, Any
     if counts.unreadable:
         told["unreadable media"] = dict(sorted(counts.unreadable.items()))
     if counts.unrendered:
-        told["documents that cannot be rendered"] = dict(counts.unrendered)
+        told[UNRENDERED] = dict(counts.unrendered)
     return {
         "documents": Estimate(value=counts.documents, basis=_BASIS),
         "requests": Estimate(value=counts.requests, basis=_BASIS + rounds),

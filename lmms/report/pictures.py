@@ -226,7 +226,12 @@ def pictures_in_documents(plan: RunPlan, label: str) -> Callable[[Sample], Pixel
 
             env = plan.config.env
             name = plan.config.tasks[label].name
-            spec = load_spec(name, task_paths=env.task_paths, trust_code=env.trust_task_code)
+            spec = load_spec(
+                name,
+                task_paths=env.task_paths,
+                cache_dir=env.cache_dir,
+                trust_code=env.trust_task_code,
+            )
             opened.append(open_source(spec.dataset, env))
         return opened[0]
 

@@ -22,6 +22,8 @@ _ROW = 30
 _AXIS = 34
 _MAX_LABEL = 30
 _MAX_HEADING = 100
+_ROUNDING = 1e-9
+"""So little below zero is nothing that an axis could show."""
 
 
 def escape(text: str) -> str:
@@ -113,7 +115,7 @@ def _forest_row(row: ForestRow, y: float, x: Callable[[float], float]) -> Iterat
 def _domain(rows: Sequence[ForestRow]) -> tuple[float, float]:
     known = [v for row in rows for v in (row.value, row.low, row.high) if v is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
-    if low >= 0 and high <= 1:
+    if low >= -_ROUNDING and high <= 1:
         return 0.0, 1.0
     low, high = min(low, 0.0), max(high, 0.0)
     step = _step(low, high)

@@ -75,7 +75,7 @@ def find_run(path: str | Path, *, output_dir: str | Path = DEFAULT_OUTPUT) -> Pa
     """Returns the folder of the run that `path` names; see `load_run`."""
     given = Path(path)
     if given.name in ("results.json", "plan.json", "journal.sqlite") and given.is_file():
-        return given.parent
+        return given.parent.resolve()
     for folder in (given, given / "latest", Path(output_dir) / given):
         if _is_run(folder):
             return folder.resolve()

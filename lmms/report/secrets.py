@@ -6,16 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lmms.config.secrets import MASK, is_secret_key, is_secret_variable, mask
+from lmms.config.secrets import MASK, mask, names_secret
 
 # `--api_key=…`, `model.kwargs.token=…`, `HF_TOKEN=…` inside a command or a message.
 _ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)(?P<sep>\s*[=:]\s*)(?P<value>[^\s,;&'\"})\]]+)")
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a field, flag or variable of this name, maybe dotted, holds a secret."""
-    last = name.rsplit(".", 1)[-1].replace("-", "_")
-    return is_secret_key(last) or (last.isupper() and is_secret_variable(last))
 
 
 def mask_text(text: str) -> str:
@@ -25,7 +19,7 @@ def mask_text(text: str) -> str:
 
 def _masked_assignment(match: re.Match[str]) -> str:
     # `${NAME}` stands for a variable; it does not hold its value.
-    if not is_secret_name(match["name"]) or match["value"].startswith("${"):
+    if not names_secret(match["name"], match["value"]) or match["value"].startswith("${"):
         return match[0]
     return f"{match['name']}{match['sep']}{MASK}"
 
@@ -44,9 +38,7 @@ def masked(value: Any) -> Any:
 
 
 def _masked_entry(name: str, value: Any) -> Any:
-    if not is_secret_name(name):
-        return masked(value)
-    if isinstance(value, str):
+    if isinstance(value, str) and names_secret(name, value):
         return value if not value or value.startswith("${") else MASK
     if isinstance(value, list | tuple):
         return [_masked_entry(name, v) for v in value]

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from lmms.errors import ConfigError, nearest
 from lmms.report.digits import decimals_for, fixed
 from lmms.report.jsonable import dumps
+from lmms.report.settings import setting, varying_settings
 from lmms.report.terminal import terminal_table
 from lmms.types import MetricResult, RunResult, TaskResult
 
@@ -139,7 +140,7 @@ def summary_table(results: Sequence[RunResult]) -> Table:
         for task in result.tasks.values():
             for metric in task.metrics:
                 name = metric.name if metric.filter == "none" else f"{metric.name},{metric.filter}"
-                values = {key: _setting(result, key) for key in settings}
+                values = {key: setting(result, key) for key in settings}
                 head = (task.label, name, result.model, *map(_setting_text, values.values()))
                 order = (
                     tasks.setdefault(task.label, len(tasks)),
@@ -177,45 +178,8 @@ def metric_record(result: RunResult, task: TaskResult, metric: MetricResult) -> 
     }
 
 
-def varying_settings(results: Sequence[RunResult]) -> tuple[str, ...]:
-    """Returns the dotted names of the resolved settings that differ between runs.
-
-    The choice of model and tasks, which have their own columns, and where and how a run was
-    written are left out.
-    """
-    flat = [_flat_settings(result) for result in results]
-    names = {name: None for settings in flat for name in settings}
-    return tuple(n for n in names if len({dumps(settings.get(n)) for settings in flat}) > 1)
-
-
-_NOT_A_COLUMN = ("tasks.", "output.", "run.", "executor.", "env.", "statistics.")
-_NAMES_THE_MODEL = ("name", "backend", "pretrained", "embedded", "hub", "profile")
-
-
-def _flat_settings(result: RunResult) -> dict[str, Any]:
-    settings = result.raw.get("config", {}).get("resolved_cli_args", {})
-    return {
-        name: value
-        for name, value in _flattened(settings, "")
-        if not name.startswith(_NOT_A_COLUMN)
-        and name not in {f"model.{field}" for field in _NAMES_THE_MODEL}
-    }
-
-
-def _flattened(value: Any, name: str) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flattened(inner, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, value
-
-
-def _setting(result: RunResult, name: str) -> Any:
-    return _flat_settings(result).get(name)
-
-
 def _setting_text(value: Any) -> str:
-    if value is None or value == {}:
+    if value is None:
         return "–"
     return value if isinstance(value, str) else dumps(value)
 
@@ -227,7 +191,7 @@ def _confidence(results: Iterable[RunResult]) -> str:
 
 def metric_cells(metric: MetricResult) -> tuple[str, str, str]:
     """Returns value, standard error and interval as text, to the digits that are supported."""
-    decimals = decimals_for(metric.value, metric.stderr, metric.ci_low, metric.ci_high)
+    decimals = decimals_for(metric.value, metric.stderr, metric.ci_low, metric.ci_high, n=metric.n)
     value, stderr = fixed(metric.value, decimals), fixed(metric.stderr, decimals)
     if metric.ci_low is None or metric.ci_high is None:
         return value, stderr, "–"

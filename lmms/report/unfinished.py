@@ -124,7 +124,12 @@ def _metrics_so_far(
     from lmms.tasks import load_spec
 
     env, statistics = plan.config.env, plan.config.statistics
-    spec = load_spec(task.name, task_paths=env.task_paths, trust_code=env.trust_task_code)
+    spec = load_spec(
+        task.name,
+        task_paths=env.task_paths,
+        cache_dir=env.cache_dir,
+        trust_code=env.trust_task_code,
+    )
     scorer = make_scorer(spec, plan.config.tasks[task.label].reasoning, seed=plan.config.seed)
     return scorer.aggregate(
         samples,

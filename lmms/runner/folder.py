@@ -154,7 +154,7 @@ def _named(path: Path, plan: RunPlan) -> RunFolder:
         raise PlanError(
             f"{str(path)!r} is not the folder of a run",
             origin="run.resume",
-            allowed="auto, never, or a run's folder",
+            allowed="auto, never, latest, or a run's folder",
         )
     path = path.resolve()
     with JournalReader(path) as journal:

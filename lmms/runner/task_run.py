@@ -88,6 +88,7 @@ def _open(plan: RunPlan, planned: PlannedTask) -> TaskRun:
     spec = load_spec(
         planned.name,
         task_paths=tuple(config.env.task_paths),
+        cache_dir=config.env.cache_dir,
         trust_code=config.env.trust_task_code,
         origin=f"tasks.{planned.label}.name",
     )

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lmms.config.locations import cache_folder
 from lmms.errors import ConfigError, UnknownNameError
 
 _FORMAT = "lmms-task-index/1"
@@ -71,9 +72,7 @@ class TaskIndex:
             return self.entries[name]
         for path, problem in self.broken.items():
             if Path(path).stem == name:
-                raise ConfigError(
-                    f"the task file of {name!r} cannot be read: {problem}", origin=path
-                )
+                raise _unreadable(name, path, problem)
         known = [*self.entries, *self.groups()]
         hint = _HINT
         if self.broken:
@@ -116,9 +115,8 @@ def task_index(
 
     Args:
         task_paths: Further folders with task files (`env.task_paths`).
-        cache_dir: Where the index is remembered; None: `$LMMS_CACHE_DIR`, else
-            `$XDG_CACHE_HOME/lmms`, else `~/.cache/lmms`. A folder that cannot be written is
-            not an error: the index is then built each time.
+        cache_dir: Where the index is remembered; None: `lmms.config.locations.cache_folder`. A
+            folder that cannot be written is not an error: the index is then built each time.
 
     Raises:
         ConfigError: A folder does not exist, or two files define one name.
@@ -137,13 +135,22 @@ def task_index(
     return known
 
 
-def default_cache_dir() -> Path:
-    """Returns the folder of our own cache when none is configured."""
-    chosen = os.environ.get("LMMS_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "lmms"
+def _unreadable(name: str, path: str, problem: str) -> ConfigError:
+    """Returns the error of a broken file, with what the file's reader suggests."""
+    from lmms.tasks.loader import read_bodies
+
+    message = f"the task file of {name!r} cannot be read: {problem}"
+    try:
+        read_bodies(Path(path))
+    except ConfigError as error:
+        return ConfigError(
+            message,
+            origin=error.origin or path,
+            allowed=error.allowed,
+            suggestions=error.suggestions,
+            hint=error.hint,
+        )
+    return ConfigError(message, origin=path)
 
 
 def _task_files(root: Path) -> Iterator[Path]:
@@ -163,9 +170,8 @@ def _stamp(files: Sequence[Path]) -> list[list[Any]]:
 
 
 def _cache_file(roots: Sequence[Path], cache_dir: str | os.PathLike[str] | None) -> Path:
-    folder = Path(cache_dir).expanduser() if cache_dir is not None else default_cache_dir()
     key = hashlib.sha256("\n".join(map(str, roots)).encode()).hexdigest()[:16]
-    return folder / f"tasks-{key}.json"
+    return cache_folder(cache_dir) / f"tasks-{key}.json"
 
 
 def _read_cache(cache: Path, stamp: list[list[Any]]) -> TaskIndex | None:

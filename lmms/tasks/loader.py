@@ -54,6 +54,7 @@ def load_spec(
     name: str,
     *,
     task_paths: Sequence[str] = (),
+    cache_dir: str | None = None,
     trust_code: bool = False,
     origin: str | None = None,
 ) -> TaskSpec:
@@ -62,6 +63,7 @@ def load_spec(
     Args:
         name: Name of a task (not of a group).
         task_paths: Further task folders (`env.task_paths`).
+        cache_dir: Where the index of tasks is remembered (`env.cache_dir`).
         trust_code: Whether Python files of tasks outside the shipped folder may run later.
         origin: Where the name came from, for the message.
 
@@ -69,7 +71,7 @@ def load_spec(
         UnknownNameError: There is no such task, or its file holds an unknown key.
         ConfigError: The file is not what the format asks for, or its code is not trusted.
     """
-    entry = task_index(task_paths).get(name, origin)
+    entry = task_index(task_paths, cache_dir=cache_dir).get(name, origin)
     path = Path(entry.file)
     body = read_bodies(path)[name]
     spec = parse_body(name, body, path)

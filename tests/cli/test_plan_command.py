@@ -65,3 +65,42 @@ def test_secrets_are_shown_nowhere(lmms, monkeypatch):
         assert result.code == 0, result.err
         for secret in ("s3cr3t-value", "written-out-1"):
             assert secret not in result.out + result.err
+
+
+TASK = """\
+task: broken
+version: "1"
+dataset: {path: rows.jsonl, split: test, id_field: id}
+prompt: {text: "{{ question }}{{ absent.field }}"}
+target: "{{ answer }}"
+metrics: [exact_match]
+"""
+
+
+def test_render_of_a_template_that_fails_is_an_error(lmms, tmp_path):
+    (tmp_path / "broken.yaml").write_text(TASK)
+    rows = [f'{{"id": "{i}", "question": "q", "answer": "a"}}\n' for i in range(3)]
+    (tmp_path / "rows.jsonl").write_text("".join(rows))
+    words = ["task=broken", "model=dummy", f"env.task_paths=[{tmp_path}]", "--render"]
+    result = lmms("plan", *words)
+    assert result.code == 2
+    (line,) = [line for line in result.err.splitlines() if "lmms: error:" in line]
+    assert "task broken: 3 of 3 documents cannot be rendered" in line
+    assert "absent" in line
+    assert "documents that cannot be rendered: 3" in result.out
+    assert "{'" not in result.out + result.err
+    asked = lmms("plan", *words, "--json")
+    assert asked.code == 2
+    assert len(asked.json["tasks"][0]["rendered"]["documents that cannot be rendered"]) == 3
+
+
+def test_quiet_only_checks(lmms):
+    result = lmms("plan", "task=gsm8k", "model=dummy", "-q")
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert lmms("plan", "task=gsm8q", "model=dummy", "-q").code == 2
+    assert lmms("plan", "task=gsm8k", "model=dummy", "-q", "--json").json["tasks"]
+
+
+def test_an_absent_api_key_does_not_stop_a_plan(lmms, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert lmms("plan", "model=openai", "model.pretrained=m", "task=gsm8k").code == 0

@@ -204,3 +204,93 @@ def test_a_sweep_in_other_processes(lmms, repository, monkeypatch):
     result = lmms("-m", "model=dummy", "task=gsm8k,hellaswag", "limit=1", *launcher, "--json", "-q")
     assert result.code == 0, result.err
     assert [r["status"] for r in result.json["runs"]] == ["complete", "complete"]
+
+
+def test_one_complete_run_of_a_stopped_sweep_is_one(lmms, monkeypatch):
+    from lmms.cli import outcome
+    from lmms.errors import RunInterruptedError
+
+    start, started = outcome.start, []
+
+    def interrupted_at_the_second(target, *, quiet):
+        started.append(target.name)
+        if len(started) == 2:
+            raise RunInterruptedError("stopped")
+        return start(target, quiet=quiet)
+
+    monkeypatch.setattr(outcome, "start", interrupted_at_the_second)
+    result = lmms("-m", "model=dummy", "task=gsm8k", "limit=1", "seed=1,2", "-q")
+    assert "1 run of the sweep is complete" in result.err
+
+
+def test_a_launcher_that_is_not_installed(lmms, monkeypatch):
+    import sys
+
+    # None in sys.modules is an import that fails, also where the package is installed.
+    monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_joblib_launcher", None)
+    words = ["-m", "model=dummy", "task=gsm8k", "limit=1", "seed=1,2"]
+    result = lmms(*words, "hydra/launcher=joblib")
+    assert result.code == 2
+    assert "pip install 'lmms[sweep]'" in result.err
+    assert "Available options" not in result.err
+    assert not Path("outputs").exists()
+    unknown = lmms(*words, "hydra/launcher=jobib")
+    assert unknown.code == 2
+    assert "unknown hydra/launcher 'jobib'" in unknown.err
+    assert "joblib" in unknown.err
+    sweeper = lmms(*words, "hydra/sweeper=bsic")
+    assert sweeper.code == 2
+    assert "unknown hydra/sweeper 'bsic'" in sweeper.err
+    assert not Path("outputs").exists()
+    # What only Hydra finds out leaves no folder either.
+    assert lmms(*words, "hydra.launcher.n_jobs=2").code == 2
+    assert not list(Path("outputs").glob("*"))
+
+
+API = ("model=openai", "model.pretrained=m", "model.base_url=http://127.0.0.1:9/v1", "task=gsm8k")
+
+
+@pytest.mark.parametrize("how", ["run", "sweep", "batch"])
+def test_an_absent_api_key_is_found_before_anything_starts(lmms, monkeypatch, tmp_path, how):
+    monkeypatch.delenv("LAB_KEY", raising=False)
+    (tmp_path / "runs.yaml").write_text(
+        "- {model: dummy, task: gsm8k, limit: 1}\n"
+        "- {model: {name: openai, pretrained: m, api_key_env: LAB_KEY}, task: gsm8k}\n"
+    )
+    words = {
+        "run": [*API, "model.api_key_env=LAB_KEY"],
+        "sweep": ["-m", *API, "model.api_key_env=LAB_KEY", "seed=1,2"],
+        "batch": ["--config", "runs.yaml"],
+    }[how]
+    result = lmms(*words)
+    assert result.code == 2
+    assert "LAB_KEY" in result.err
+    assert "model.api_key_env" in result.err
+    assert not Path("outputs").exists()
+
+
+def test_a_key_that_the_configuration_sets_is_there(lmms, monkeypatch):
+    from lmms.api import plan
+    from lmms.planning import check_ready
+
+    monkeypatch.delenv("LAB_KEY", raising=False)
+    check_ready(plan([*API, "model.api_key_env=LAB_KEY", "env.variables.LAB_KEY=written-out-1"]))
+    check_ready(plan([*API, "model.api_key_env=null"]))
+
+
+def test_resume_latest(lmms):
+    lmms(*WORDS, "-q")
+    folder = Path("outputs/latest").resolve()
+    result = lmms(*WORDS, "run.resume=latest", "--json", "-q")
+    assert result.code == 0, result.err
+    assert Path(result.json["path"]).resolve() == folder
+    other = lmms(*WORDS, "run.resume=latest", "output.dir=elsewhere", "-q")
+    assert other.code == 2
+    assert "elsewhere/latest" in other.err
+
+
+def test_show_names_the_run_behind_a_link(lmms):
+    lmms(*WORDS, "-q")
+    name = Path("outputs/latest").resolve().name
+    for path in ("outputs/latest", "outputs/latest/results.json"):
+        assert lmms("show", path).out.splitlines()[0].split()[-1] == name

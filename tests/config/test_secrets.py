@@ -159,3 +159,35 @@ def test_a_secret_below_a_mistyped_key_is_not_shown(key):
     with pytest.raises(ConfigError, match="unknown configuration key") as caught:
         compile_run(["task=gsm8k", f"{key}={SECRET}"])
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word", ["generation.max_new_token=64", "generation.max_new_token=many", "max_new_token=64"]
+)
+def test_a_mistyped_harmless_key_is_shown(word):
+    with pytest.raises(ConfigError, match="unknown configuration key") as caught:
+        compile_run(["task=gsm8k", word])
+    assert secrets.MASK not in str(caught.value)
+    assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "secret"),
+    [
+        ("generation.extra.thinking_token", "64", False),
+        ("model.kwargs.api_key", "64", True),
+        ("model.kwargs.password", "123456", True),
+        ("model.kwargs.token", "1234567890123456", True),
+        ("model.kwargs.hf_token", "abc", True),
+        ("model.api_key", "abc", True),
+        ("env.HF_TOKEN", "abc", True),
+        ("generation.max_new_token", "abc", False),
+    ],
+)
+def test_what_is_a_secret_at_a_key(key, value, secret):
+    assert secrets.names_secret(key, value) is secret
+
+
+def test_a_number_at_a_key_that_ends_in_token_stays_a_number():
+    config = compile_run(["task=gsm8k", "generation.extra.thinking_token=64"]).config
+    assert config.generation.extra == {"thinking_token": 64}

@@ -167,3 +167,11 @@ def test_a_run_file(tmp_path):
     path.write_text("- {model: dummy, task: gsm8k}\n- {model: dummy, task: gsm8k}\n")
     with pytest.raises(ConfigError, match="holds 2 runs"):
         plan(config=path)
+
+
+def test_the_cards_frames_are_only_noted_where_a_task_has_frames():
+    def notes(task: str) -> str:
+        return " ".join(plan(f"task={task} model=qwen3_vl").notes)
+
+    assert "num_frames=" in notes("[gsm8k,longvideobench_val_v]")
+    assert "num_frames=" not in notes("gsm8k")

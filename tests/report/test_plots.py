@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lmms.report.plots import ForestRow, Segment, bar, forest
@@ -55,6 +55,8 @@ numbers = st.none() | st.floats(-1e9, 1e9, allow_nan=False)
 
 
 @given(st.text(max_size=60), numbers, numbers, numbers, st.none() | st.integers(0, 10**9))
+@example("", None, None, -2.3e-308, None)
+@example("", -2.3e-308, None, None, None)
 def test_any_label_and_number_gives_well_formed_svg(
     label: str, value: float | None, low: float | None, high: float | None, n: int | None
 ) -> None:

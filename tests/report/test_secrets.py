@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lmms.config.secrets import MASK
-from lmms.report.secrets import is_secret_name, mask_text, masked
+from lmms.config.secrets import MASK, names_secret
+from lmms.report.secrets import mask_text, masked
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from lmms.report.secrets import is_secret_name, mask_text, masked
     ],
 )
 def test_secret_names(name: str) -> None:
-    assert is_secret_name(name)
+    assert names_secret(name)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_secret_names(name: str) -> None:
     ],
 )
 def test_harmless_names(name: str) -> None:
-    assert not is_secret_name(name)
+    assert not names_secret(name)
 
 
 def test_masking_at_any_depth_keeps_numbers_and_references() -> None:
@@ -72,3 +72,8 @@ def test_assignments_in_commands() -> None:
         f"lmms model.kwargs.api_key={MASK} limit=3"
     )
     assert mask_text("api_key=${KEY} top_k=5") == "api_key=${KEY} top_k=5"
+
+
+def test_numbers_and_mistyped_keys_in_commands_are_shown() -> None:
+    for text in ("lmms generation.max_new_token=64", "lmms generation.extra.stop_at_token=7"):
+        assert mask_text(text) == text

@@ -11,7 +11,8 @@ import pytest
 
 from lmms.errors import ConfigError
 from lmms.report import load_run
-from lmms.report.tables import render_summary, render_table, varying_settings
+from lmms.report.settings import varying_settings
+from lmms.report.tables import metric_cells, render_summary, render_table
 from lmms.types import RunResult
 
 
@@ -132,3 +133,63 @@ def test_summary_of_runs_with_different_tasks(run: RunResult) -> None:
     assert [line.split()[0] for line in lines[2:]] == [
         "mme@embedded", "mme_cognition_score", "gsm8k@embedded", "exact_match,flexible-extract",
     ]  # fmt: skip
+
+
+def with_settings(run: RunResult, name: str, settings: dict[str, Any], *words: str) -> RunResult:
+    """The run with settings set by dotted keys, as after the given words."""
+    raw: dict[str, Any] = json.loads(json.dumps(run.raw))
+    for key, value in settings.items():
+        node = raw["config"]["resolved_cli_args"]
+        *sections, last = key.split(".")
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = value
+    raw["run_id"] = name
+    raw["execution"] = {"command": list(words)}
+    return replace(run, raw=raw)
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "shown"),
+    [
+        ("tasks.mme.limit", (1, 2), ("tasks.mme.limit",)),
+        ("tasks.mme.generation.temperature", (0.0, 0.7), ("tasks.mme.generation.temperature",)),
+        ("model.pretrained", ("a/same", "b/same"), ("model.pretrained",)),
+        ("model.profile", (None, "qwen3_vl"), ("model.profile",)),
+        ("model.kwargs", ({}, {"fail_share": 0.5}), ("model.kwargs.fail_share",)),
+        ("statistics.confidence", (0.9, 0.95), ("statistics.confidence",)),
+        ("output.dir", ("a", "b"), ("output.dir",)),
+    ],
+)
+def test_a_summary_shows_every_overridden_key_that_differs(
+    run: RunResult, key: str, values: tuple[Any, ...], shown: tuple[str, ...]
+) -> None:
+    runs = [with_settings(run, f"r{v}", {key: v}, f"{key}={v}") for v in values]
+    assert varying_settings(runs) == shown
+
+
+def test_a_summary_leaves_out_what_its_other_columns_say(run: RunResult) -> None:
+    one = with_settings(run, "a", {"model.name": "a", "model.backend": "hf"}, "model=a")
+    other = with_settings(run, "b", {"model.name": "b", "model.backend": "dummy"}, "model=b")
+    assert varying_settings([one, replace(other, model="another")]) == ()
+    # Two options that are shown by one name are told apart.
+    assert varying_settings([one, other]) == ("model.name",)
+    # A task that only one of the runs has differs in nothing.
+    task = {"tasks": {"gsm8k": one.raw["config"]["resolved_cli_args"]["tasks"]["gsm8k"]}}
+    assert varying_settings([one, with_settings(one, "c", task, "task=gsm8k")]) == ()
+
+
+def test_options_of_a_group_are_told_apart(run: RunResult) -> None:
+    hub = {"env.name": "hub", "env.offline": False}
+    runs = [
+        with_settings(run, "a", {"env.name": "embedded", "env.offline": True}, "env=embedded"),
+        with_settings(run, "b", hub, "env=hub"),
+    ]
+    assert varying_settings(runs) == ("env.name",)
+
+
+def test_few_samples_without_an_interval_have_few_digits(run: RunResult) -> None:
+    metric = replace(
+        run["gsm8k"].metrics[0], value=1.0, stderr=None, ci_low=None, ci_high=None, n=2
+    )
+    assert metric_cells(metric) == ("1.00", "–", "–")

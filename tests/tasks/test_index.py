@@ -136,3 +136,12 @@ def test_reading_a_fresh_index_imports_nothing_heavy(tmp_path: Path) -> None:
     count, seconds = rest.split()
     assert int(count) == len(SHIPPED)
     assert float(seconds) < 0.3
+
+
+def test_a_mistyped_key_of_a_task_file_gets_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path, "mine", MINIMAL.format(name="mine").replace("metrics:", "metrix:"))
+    for _ in range(2):  # built, and from the cache
+        with pytest.raises(ConfigError, match=r"'mine' cannot be read.*'metrix'") as caught:
+            task_index([str(tmp_path)], cache_dir=tmp_path / "cache").get("mine")
+        assert caught.value.suggestions[0] == "metrics"
+        assert "metrics" in str(caught.value.allowed)

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lmms.config.locations import cache_folder
 from lmms.config.schema import EnvConfig, ModelConfig
 from lmms.errors import MissingExtraError
 from lmms.models.base import ModelIdentity
@@ -178,9 +179,7 @@ class _Memo:
     """
 
     def __init__(self, env: EnvConfig) -> None:
-        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        root = Path(env.cache_dir) if env.cache_dir else Path(home) / "lmms"
-        self._path = root.expanduser() / "weight-digests.json"
+        self._path = cache_folder(env.cache_dir) / "weight-digests.json"
         try:
             known = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
