@@ -37,7 +37,7 @@ Flags
   -h, --help           this text; also after a command
 
 Exit codes
-  0 all is complete      1 internal error      2 configuration, plan or name
+  0 all is complete      1 internal, disk      2 configuration, plan or name
   3 more samples failed than run.max_failed_share allows
   4 media    5 model or network    6 scoring    130 interrupted
 """

@@ -24,7 +24,7 @@ class Section(BaseModel):
     # Building a validator per section costs more start-up time than composing the run; only the
     # whole run is validated, and its validator holds those of its sections.
     model_config = ConfigDict(
-        extra="forbid", frozen=True, protected_namespaces=(), defer_build=True
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=(), defer_build=True
     )
 
 
@@ -173,7 +173,7 @@ class TaskRef(Section):
 class OutputConfig(Section):
     """Where results go and what is kept."""
 
-    dir: str = "outputs"
+    dir: Annotated[str, Field(min_length=1)] = "outputs"
     log_samples: bool = True
     html: bool = True
     max_report_samples: NonNegativeInt = 24

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -60,6 +61,10 @@ def file_identity(path: str | os.PathLike[str]) -> FileIdentity:
         raise MediaNotFoundError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:
         raise MediaUnreadableError(f"{name}: cannot be read: {error}") from None
+    # Opening a pipe waits for a writer for ever, and nothing could end that wait.
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise MediaUnreadableError(f"{name}: cannot be read: it is {kind}")
     return (str(Path(name).absolute()), status.st_size, status.st_mtime_ns, status.st_ino)
 
 

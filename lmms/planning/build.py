@@ -9,7 +9,7 @@ from typing import Any
 from lmms.config.environment import export_variables
 from lmms.config.plan import PlannedModel, PlannedTask, RunPlan
 from lmms.config.schema import RunConfig, Section, TaskRef
-from lmms.documents.counts import is_local
+from lmms.documents.counts import is_local, local_path
 from lmms.errors import PlanError
 from lmms.models.base import MODELS, Model
 from lmms.planning.estimates import estimate_task
@@ -167,6 +167,7 @@ def plan_task(
     repeats = _first(ref.repeats, config.repeats, spec.repeats)
     embedded = config.env.data == "embedded" and spec.dataset.embedded is not None
     _check_control(spec, media.control)
+    _check_pixels(spec, media)
     estimates = estimate_task(
         spec,
         generation=generation,
@@ -182,7 +183,7 @@ def plan_task(
         version=spec.version,
         digest=spec.digest,
         output_type=spec.output_type,
-        dataset=f"embedded: {spec.dataset.embedded}" if embedded else spec.dataset.path,
+        dataset=_data_of(spec, embedded=embedded),
         split=spec.dataset.split,
         num_fewshot=shots or 0,
         repeats=repeats or 1,
@@ -204,6 +205,23 @@ def _check_control(spec: TaskSpec, control: str | None) -> None:
         allowed=sorted(_PICTURE_CONTROLS) if pictures else None,
         hint="leave it out, or choose other tasks: lmms ls tasks --match video",
     )
+
+
+def _check_pixels(spec: TaskSpec, media: FramePolicy) -> None:
+    """Refuses a pixel budget that no frame can meet, before every sample fails by it."""
+    if media.min_pixels and media.max_pixels and media.min_pixels > media.max_pixels:
+        raise PlanError(
+            f"min_pixels={media.min_pixels} is above max_pixels={media.max_pixels}",
+            origin=f"media settings of task {spec.name!r}",
+            hint="raise media.max_pixels or lower media.min_pixels",
+        )
+
+
+def _data_of(spec: TaskSpec, *, embedded: bool) -> str:
+    """What is read: resuming compares it, so that other data never continue a run."""
+    if embedded:
+        return f"embedded: {spec.dataset.embedded}"
+    return str(local_path(spec.dataset).resolve()) if is_local(spec.dataset) else spec.dataset.path
 
 
 def _shown_as(label: str, *, embedded: bool, control: str | None) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmms.errors import DataError
+from lmms.errors import DataError, MediaError
 from lmms.requests.context import RenderContext
 from lmms.tasks.code import load_function
 from lmms.tasks.loader import PROMPT_KEYS
@@ -158,6 +158,8 @@ def _media(
             if key != kind:
                 continue
             value = evaluate(str(source), fields, origin=f"{origin}, prompt.{kind}")
+            if value is None:
+                raise MediaError(f"the row names no {kind}", origin=f"{origin}, prompt.{kind}")
             items = value if isinstance(value, list | tuple) else [value]
             media += [_reference(i, kind, finder, origin) for i in items if i is not None]
     return media

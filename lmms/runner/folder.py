@@ -1,6 +1,6 @@
 """The run's folder: which one to continue, or a new one; and the `latest` link.
 
-`run.resume=auto` continues the newest unfinished run of the same fingerprint and the same limits
+`run.resume=auto` continues the newest unfinished run of the same fingerprint, data and limits
 below `output.dir`. How many documents are run is not in the fingerprint: a run of the same plan
 with other limits is left as it is, and the new run starts with a copy of its journal, so that
 raising a limit asks only for the new documents and no number is overwritten. If everything asked
@@ -86,23 +86,29 @@ def _earlier(root: Path, plan: RunPlan) -> Iterator[_Earlier]:
         with JournalReader(path) as journal:
             if journal.meta("fingerprint") != plan.fingerprint:
                 continue
-            limits = _limits_of(path)
+            earlier = _plan_of(path)
+            # Where data lie is not in the fingerprint, but other data are another run.
+            if earlier is None or _data_of(earlier) != _data_of(plan):
+                continue
             sequence = journal.meta("sequence", 0)
-            if limits is not None:
-                yield _Earlier(
-                    path,
-                    str(journal.meta("status", "running")),
-                    sequence if isinstance(sequence, int) else 0,
-                    limits,
-                )
+            yield _Earlier(
+                path,
+                str(journal.meta("status", "running")),
+                sequence if isinstance(sequence, int) else 0,
+                wanted_limits(earlier),
+            )
 
 
-def _limits_of(path: Path) -> dict[str, int | None] | None:
-    """The limits that a run's plan asks for; None where the plan cannot be read."""
+def _plan_of(path: Path) -> RunPlan | None:
+    """The plan of an earlier run; None where it cannot be read."""
     try:
-        return wanted_limits(RunPlan.model_validate_json((path / PLAN_NAME).read_bytes()))
+        return RunPlan.model_validate_json((path / PLAN_NAME).read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def _data_of(plan: RunPlan) -> dict[str, tuple[str, str]]:
+    return {task.label: (task.dataset, task.split) for task in plan.tasks}
 
 
 def _is_empty(path: Path) -> bool:

@@ -112,6 +112,11 @@ def _open(plan: RunPlan, planned: PlannedTask) -> TaskRun:
     )
     limit = ref.limit if ref.limit is not None else config.limit
     total = len(source)
+    if total == 0:
+        raise DataError(
+            f"the data of task {spec.name!r} have no rows",
+            origin=f"{planned.dataset}, split {spec.dataset.split!r}",
+        )
     return TaskRun(
         planned=planned,
         spec=spec,

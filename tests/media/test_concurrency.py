@@ -85,8 +85,10 @@ def test_the_gil_is_released(clips):
 def test_ctrl_c_stops_a_long_decode(clips):
     """A decode that would take minutes ends with KeyboardInterrupt within a second."""
     code = f"""
-        import sys, time
+        import signal, sys, time
         from lmms.media import read_frames
+        # A program started in the background inherits an ignored SIGINT.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         print("ready", flush=True)
         try:
             while True:

@@ -40,9 +40,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     whole = shipped.read_bytes()
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 3])
     (folder / "folder.mp4").mkdir()
-    names = ["good", "missing", "zero", "text", "cut", "folder", "good"]
+    os.mkfifo(folder / "pipe.mp4")
+    names = ["good", "missing", "zero", "text", "cut", "folder", "good", "pipe"]
     rows = [{"video": f"{name}.mp4", "question": f"{i}?", "answer": "x"}
             for i, name in enumerate(names)]  # fmt: skip
+    rows.append({"video": None, "question": "null.mp4?", "answer": "x"})
     (folder / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     (folder / "clips.yaml").write_text(TASK)
     return folder
@@ -71,8 +73,8 @@ def test_the_exit_status_and_the_count_say_it(ran, folder: Path) -> None:
     assert "Traceback" not in process.stderr
     results = json.loads((folder.parent / "out" / "latest" / "results.json").read_text())
     (task,) = results["tasks"].values()
-    assert task["status_counts"]["failed"] == 5
-    assert task["failures"] == {"media": 5}
+    assert task["status_counts"]["failed"] == 7
+    assert task["failures"] == {"media": 7}
     assert task["metrics"][0]["n"] == GOOD
 
 
@@ -83,7 +85,8 @@ def test_the_exit_status_and_the_count_say_it(ran, folder: Path) -> None:
         ("zero", "empty"),
         ("text", ""),
         ("cut", ""),
-        ("folder", "folder|directory"),
+        ("folder", "it is a folder"),
+        ("pipe", "not a regular file"),
     ],
 )
 def test_each_bad_clip_is_named_with_its_reason(ran, name: str, says: str) -> None:
@@ -96,6 +99,11 @@ def test_each_bad_clip_is_named_with_its_reason(ran, name: str, says: str) -> No
     assert re.search(says, sample["failure"]["message"])
     assert sample["target"] == "x"
     assert str(sample["input"]).startswith("<video>")
+
+
+def test_a_row_without_a_clip_is_a_failed_sample(ran) -> None:
+    (sample,) = [s for s in ran[1] if s["doc_id"] == 8]
+    assert "names no video" in sample["failure"]["message"]
 
 
 def test_good_clips_are_scored(ran) -> None:
