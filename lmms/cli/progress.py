@@ -2,12 +2,14 @@
 
 The score shown beside a task is the mean over the documents done so far, `±` its standard error, as
 in the tables; it moves until the task ends, and the table printed at the end is what counts.
+Metrics that are no mean of their samples' scores (sums over categories, perplexity) have none.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final, Literal
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 Mode = Literal["auto", "rich", "plain", "none"]
+Averaged = Mapping[str, Sequence[str]]
+"""Task label -> keys of the scores whose metric is their mean, in the task's order."""
 
 _PLAIN_EVERY_SECONDS: Final = 30.0
 _RATE_WINDOW_SECONDS: Final = 20.0
@@ -82,12 +86,46 @@ def rate(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
-def metric_text(task: TaskProgress) -> str:
+def averaged_scores(progress: RunProgress) -> Averaged:
+    """Returns which running means estimate the metric they are named for, by the run's plan.
+
+    A task whose definition cannot be read has none: showing nothing is better than a number that
+    may be on another scale than the table's.
+    """
+    from lmms.config.plan import RunPlan
+    from lmms.errors import LmmsError
+    from lmms.runner.folder import PLAN_NAME
+    from lmms.scoring.scorer import DEFAULT_FILTER, score_key
+    from lmms.tasks import load_spec
+
+    try:
+        plan = RunPlan.model_validate_json((progress.folder / PLAN_NAME).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    env, found = plan.config.env, dict[str, Sequence[str]]()
+    for task in plan.tasks:
+        try:
+            spec = load_spec(
+                task.name,
+                task_paths=tuple(env.task_paths),
+                cache_dir=env.cache_dir,
+                trust_code=env.trust_task_code,
+                origin=f"tasks.{task.label}.name",
+            )
+        except (LmmsError, OSError):
+            continue
+        chains = [chain.name for chain in spec.filters] or [DEFAULT_FILTER]
+        means = [metric.name for metric in spec.metrics if metric.aggregation == "mean"]
+        found[task.label] = [score_key(name, chain) for name in means for chain in chains]
+    return found
+
+
+def metric_text(task: TaskProgress, averaged: Averaged) -> str:
     """Returns the running score of a task with its standard error; empty before there is one."""
-    main = task.main_metric
-    if main is None:
+    name = next((key for key in averaged.get(task.label, ()) if key in task.metrics), None)
+    if name is None:
         return ""
-    name, running = main
+    running = task.metrics[name]
     if running.stderr is None:
         return f"{name} {running.mean:.3g}"
     return f"{name} {running.mean:.3f} ± {running.stderr:.3f}"
@@ -119,11 +157,11 @@ def activity(progress: RunProgress, rates: Rates) -> list[str]:
     return words
 
 
-def task_text(task: TaskProgress) -> str:
+def task_text(task: TaskProgress, averaged: Averaged) -> str:
     """Returns one task as one plain line."""
     share = f" ({task.done / task.total:.0%})" if task.total else ""
     words = [f"{task.shown_as} {task.done}/{task.total}{share}"]
-    metric = metric_text(task)
+    metric = metric_text(task, averaged)
     if metric:
         words.append(metric)
     if task.reused:
@@ -139,10 +177,19 @@ class PlainLines:
     Args:
         stream: Where to write.
         every_seconds: Time between lines.
+        averaged: Which scores may be shown while the run goes on; asked once, at its start.
     """
 
-    def __init__(self, stream: IO[str], *, every_seconds: float = _PLAIN_EVERY_SECONDS) -> None:
+    def __init__(
+        self,
+        stream: IO[str],
+        *,
+        every_seconds: float = _PLAIN_EVERY_SECONDS,
+        averaged: Callable[[RunProgress], Averaged] = averaged_scores,
+    ) -> None:
         self._stream = stream
+        self._find_averaged = averaged
+        self._averaged: Averaged = {}
         self._every = every_seconds
         self._last = 0.0
         self._ended: set[str] = set()
@@ -150,6 +197,7 @@ class PlainLines:
 
     def started(self, progress: RunProgress) -> None:
         """Says where the run lives."""
+        self._averaged = self._find_averaged(progress)
         verb = "resuming" if progress.resumed else "running"
         count = sum(task.total for task in progress.tasks.values())
         self.notice(f"{verb} {progress.model}: {count} documents, {progress.folder}")
@@ -161,7 +209,7 @@ class PlainLines:
         if progress.seconds - self._last >= self._every:
             self._last = progress.seconds
             running = [t for t in progress.tasks.values() if t.state == "running"]
-            texts = [task_text(task) for task in running]
+            texts = [task_text(task, self._averaged) for task in running]
             self.notice(" | ".join([*texts, ", ".join(activity(progress, self._rates))]))
 
     def notice(self, text: str) -> None:
@@ -185,7 +233,7 @@ class PlainLines:
         for task in progress.tasks.values():
             if task.state == "scored" and task.label not in self._ended:
                 self._ended.add(task.label)
-                self.notice(task_text(task))
+                self.notice(task_text(task, self._averaged))
 
 
 class LiveDisplay:
@@ -194,9 +242,16 @@ class LiveDisplay:
     Args:
         stream: A terminal.
         console: For tests.
+        averaged: Which scores may be shown while the run goes on; asked once, at its start.
     """
 
-    def __init__(self, stream: IO[str], *, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        stream: IO[str],
+        *,
+        console: Console | None = None,
+        averaged: Callable[[RunProgress], Averaged] = averaged_scores,
+    ) -> None:
         from rich.console import Console
         from rich.live import Live
 
@@ -205,9 +260,12 @@ class LiveDisplay:
         self._live: Live = Live(console=self._console, auto_refresh=False)
         self._rates = Rates()
         self._running = False
+        self._find_averaged = averaged
+        self._averaged: Averaged = {}
 
     def started(self, progress: RunProgress) -> None:
         """Shows the tasks."""
+        self._averaged = self._find_averaged(progress)
         verb = "resuming" if progress.resumed else "run"
         self._console.print(f"{verb} {progress.folder}", style="dim", markup=False)
         self._live.start()
@@ -251,7 +309,8 @@ class LiveDisplay:
             name = Text(task.shown_as, style="dim" if task.state == "waiting" else "bold")
             bar = ProgressBar(total=max(1, task.total), completed=task.done, width=_BAR_WIDTH)
             failed = f"{task.failed} failed" if task.failed else ""
-            table.add_row(name, bar, f"{task.done}/{task.total}", metric_text(task), failed)
+            metric = metric_text(task, self._averaged)
+            table.add_row(name, bar, f"{task.done}/{task.total}", metric, failed)
         return Group(table, Text("  ".join(activity(progress, self._rates)), style="dim"))
 
     def _shown(self, progress: RunProgress) -> list[TaskProgress]:

@@ -143,8 +143,10 @@ def _without_choice_of_tasks(body: dict[str, Any]) -> dict[str, Any]:
 def _entries(path: Path) -> list[tuple[dict[str, Any], str]]:
     import yaml
 
+    from lmms.config.runfile_yaml import read_yaml
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content, lines = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         close = nearest(path.name, [p.name for p in path.parent.glob("*.y*ml")])
         raise ConfigError(
@@ -165,8 +167,21 @@ def _entries(path: Path) -> list[tuple[dict[str, Any], str]]:
             raise ConfigError(
                 f"a run must be a mapping of keys, not {type(run).__name__}", origin=f"file {where}"
             )
+        _check_choice_of_tasks(run, lines[number - 1], where)
         entries.append((run, where))
     return entries
+
+
+def _check_choice_of_tasks(entry: Mapping[str, Any], lines: Mapping[str, int], where: str) -> None:
+    """Refuses `tasks: "a,b"` beside `task`: both choose, and only one could win."""
+    if entry.get("task") and isinstance(entry.get("tasks"), str | list):
+        raise ConfigError(
+            f"both 'task' (line {lines.get('task', '?')}) and 'tasks' "
+            f"(line {lines.get('tasks', '?')}) choose the tasks",
+            origin=f"file {where} key task",
+            hint="keep one of them; beside 'task', 'tasks' may only hold settings: "
+            "tasks: {NAME: {limit: 3}}",
+        )
 
 
 def read_entry(entry: Mapping[str, Any], where: str) -> FileRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,11 @@ T = TypeVar("T")
 
 _CARD = "README.md"
 _CONVERTED = "refs/convert/parquet"
+NO_HUB_HINT = (
+    "check the network, or use env=embedded, or env=hub_offline with a filled cache (HF_HOME)"
+)
+"""Ways out where the hub cannot be reached."""
+_STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def open_hub(dataset: DatasetSpec, env: EnvConfig) -> DocumentSource:
@@ -76,8 +82,7 @@ def _open_cached(dataset: DatasetSpec, env: EnvConfig, branch: str | None) -> Do
         lambda: snapshot_download(
             dataset.path, repo_type="dataset", revision=branch, local_files_only=True
         ),
-        hint="it is not in the local cache and env.offline=true; allow the download with "
-        "env.offline=false, or name its folder's parent in env.data_roots",
+        offline=True,
     )
     folder = Path(found)
     return open_folder(
@@ -126,7 +131,7 @@ def _listed(dataset: DatasetSpec, branch: str | None) -> tuple[str, list[str]]:
     """Returns the commit of a branch and the names of its files."""
     from huggingface_hub import HfApi
 
-    info = _asked(dataset, lambda: HfApi().dataset_info(dataset.path, revision=branch), hint=None)
+    info = _asked(dataset, lambda: HfApi().dataset_info(dataset.path, revision=branch))
     return str(info.sha), [sibling.rfilename for sibling in info.siblings or ()]
 
 
@@ -148,12 +153,11 @@ def _fetch(dataset: DatasetSpec, branch: str | None, name: str) -> Path:
         _asked(
             dataset,
             lambda: hf_hub_download(dataset.path, name, repo_type="dataset", revision=branch),
-            hint=None,
         )
     )
 
 
-def _asked(dataset: DatasetSpec, ask: Callable[[], T], *, hint: str | None) -> T:
+def _asked(dataset: DatasetSpec, ask: Callable[[], T], *, offline: bool = False) -> T:
     """Calls the hub and turns whatever goes wrong into one clear error."""
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -181,12 +185,36 @@ def _asked(dataset: DatasetSpec, ask: Callable[[], T], *, hint: str | None) -> T
             hint="check the name; a private one needs HF_TOKEN",
         ) from error
     except Exception as error:  # the client's transport, and its errors, differ by version
-        reason = " ".join(str(error).split())[:200]
+        if offline:
+            raise HubError(
+                f"the data set {dataset.path!r} is not in the local cache and env.offline=true",
+                origin=where,
+                hint="allow the download with env.offline=false, point HF_HOME at a cache that has "
+                "it, or name its folder's parent in env.data_roots",
+            ) from error
         raise HubError(
-            f"the data set {dataset.path!r} cannot be fetched: {reason}",
+            f"the data set {dataset.path!r} cannot be fetched: {why_not_fetched(error)}",
             origin=where,
-            hint=hint or "check the network, or use data on this machine: env.data_roots=[FOLDER]",
+            hint=f"{NO_HUB_HINT}, or data on this machine: env.data_roots=[FOLDER]",
         ) from error
+
+
+def why_not_fetched(error: Exception) -> str:
+    """Returns in a few words why the hub's client got nothing, without the client's own text.
+
+    Args:
+        error: What the client raised; its classes differ by version, so few are told apart.
+    """
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if isinstance(error, OfflineModeIsEnabled):
+        return "the environment variable HF_HUB_OFFLINE forbids downloads"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return f"the hub answered with HTTP status {status}"
+    if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:
+        return f"the cache cannot be written: {os.strerror(error.errno)}"
+    return "the hub cannot be reached"
 
 
 def _read(path: Path) -> str | None:

@@ -48,16 +48,20 @@ class ForestRow:
 def forest(rows: Sequence[ForestRow], *, title: str) -> str:
     """Returns a forest plot: one line per row, a dot at the value, a bar over the interval.
 
-    Rows without a value say so. All rows share one axis: 0 to 1 where everything lies within.
+    Rows without a value say so. All rows share one axis: 0 to 1 where everything lies within. A
+    zero without an interval may be of any scale, shares or points: it has its number, but no
+    place on an axis from 0 to 1, and where there is nothing else there is no axis.
 
     Args:
         rows: At least one.
         title: For readers that cannot see it.
     """
     low, high = _domain(rows)
+    unit = (low, high) == (0.0, 1.0)
+    dots = [row.role != "heading" and not (unit and _of_unknown_scale(row)) for row in rows]
     height = _ROW * len(rows) + _AXIS
     left, right = _LABELS, _WIDTH - _VALUES
-    ticks = _ticks(low, high)
+    ticks = _ticks(low, high) if any(dots) else []
 
     def x(value: float) -> float:
         return left + (value - low) / (high - low) * (right - left)
@@ -73,14 +77,20 @@ def forest(rows: Sequence[ForestRow], *, title: str) -> str:
             f'<line class="grid" x1="{at}" x2="{at}" y1="2" y2="{bottom}"/>'
             f'<text class="tick" x="{at}" y="{bottom + 18}">{text}</text>'
         )
-    for number, row in enumerate(rows):
-        parts.extend(_forest_row(row, _ROW * (number + 0.5) + 2, x))
+    for number, (row, dot) in enumerate(zip(rows, dots, strict=True)):
+        parts.extend(_forest_row(row, _ROW * (number + 0.5) + 2, x, dot=dot))
     if any(row.n is not None for row in rows):
         parts.append(f'<text class="count" x="{_COUNTS}" y="{bottom + 18}">n</text>')
     return "".join([*parts, "</svg>"])
 
 
-def _forest_row(row: ForestRow, y: float, x: Callable[[float], float]) -> Iterator[str]:
+def _of_unknown_scale(row: ForestRow) -> bool:
+    return row.value == 0 and row.low is None and row.high is None
+
+
+def _forest_row(
+    row: ForestRow, y: float, x: Callable[[float], float], *, dot: bool
+) -> Iterator[str]:
     longest = _MAX_HEADING if row.role == "heading" else _MAX_LABEL
     label = row.label if len(row.label) <= longest else row.label[: longest - 1] + "…"
     indent = 0 if row.role == "heading" else 14
@@ -99,7 +109,7 @@ def _forest_row(row: ForestRow, y: float, x: Callable[[float], float]) -> Iterat
             f'<line class="ci" x1="{a:.1f}" x2="{b:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<path class="cap" d="M{a:.1f} {y - 5:.1f}v10M{b:.1f} {y - 5:.1f}v10"/>'
         )
-    if row.value is not None:
+    if row.value is not None and dot:
         radius = 5.5 if row.role == "metric" else 4.5
         yield f'<circle class="dot" cx="{x(row.value):.1f}" cy="{y:.1f}" r="{radius}"/>'
     decimals = decimals_for(row.value, row.stderr, row.low, row.high, n=row.n)

@@ -157,7 +157,11 @@ def _status(results: Mapping[str, TaskResult]) -> str:
 
 
 def _embedded(plan: RunPlan) -> dict[str, bool]:
-    return {"weights": plan.model.embedded, "data": plan.config.env.data == "embedded"}
+    # Tasks over someone's own files run under env=embedded too; their names do not say "@embedded".
+    return {
+        "weights": plan.model.embedded,
+        "data": any("@embedded" in task.shown_as for task in plan.tasks),
+    }
 
 
 def _peer_row(result: TaskResult) -> dict[str, Any]:

@@ -9,19 +9,36 @@ from typing import Any
 from lmms.config.secrets import MASK, mask, names_secret
 
 # `--api_key=…`, `model.kwargs.token=…`, `HF_TOKEN=…` inside a command or a message.
-_ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)(?P<sep>\s*[=:]\s*)(?P<value>[^\s,;&'\"})\]]+)")
+_ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)\s*[=:]\s*")
+_VALUE = re.compile(r"[^\s,;&'\"})\]]+")
+# The rest of a path, up to a name at its end: what follows `…/etc/passwd:` is no secret.
+_PATH_BEFORE = re.compile(r"/[\w.~-]*\Z")
+_LONGEST_FILE_NAME = 255
 
 
 def mask_text(text: str) -> str:
     """Returns `text` without secrets: known values, tokens of known shape, `name=value`."""
-    return _ASSIGNED.sub(_masked_assignment, mask(text))
+    text = mask(text)
+    parts, kept, position = [], 0, 0
+    while match := _ASSIGNED.search(text, position):
+        # What stands at a harmless name may hold a key: `https://host/x?token=…`, `from: token=…`.
+        position = match.end()
+        if not names_secret(match["name"]):
+            continue
+        value = _VALUE.match(text, position)
+        if value is None or not _is_secret_assignment(match, value[0]):
+            continue
+        parts += [text[kept:position], MASK]
+        kept = position = value.end()
+    return "".join([*parts, text[kept:]])
 
 
-def _masked_assignment(match: re.Match[str]) -> str:
+def _is_secret_assignment(match: re.Match[str], value: str) -> bool:
     # `${NAME}` stands for a variable; it does not hold its value.
-    if not names_secret(match["name"], match["value"]) or match["value"].startswith("${"):
-        return match[0]
-    return f"{match['name']}{match['sep']}{MASK}"
+    if not names_secret(match["name"], value) or value.startswith("${"):
+        return False
+    start = match.start()
+    return not _PATH_BEFORE.search(match.string, max(0, start - _LONGEST_FILE_NAME), start)
 
 
 def masked(value: Any) -> Any:

@@ -33,13 +33,16 @@ def primary_score(sample: Sample, metric: MetricResult | None) -> Score | None:
 def verdict_of(sample: Sample, metric: MetricResult | None) -> Verdict:
     """Returns what became of a sample under the task's first metric.
 
-    Statuses other than "ok" are verdicts by themselves: an answer that could not be read is not
-    called right, even where the benchmark's rule guesses for it. Scores between the worst and the
-    best are "partial"; of a metric where less is better, 0 is the best.
+    Statuses other than "ok" are verdicts by themselves: an answer that could not be read is neither
+    right, even where the benchmark's rule guesses for it, nor wrong. The status is that of the
+    metric's own score, since a stricter filter may find nothing where another one does. Scores
+    between the worst and the best are "partial"; of a metric where less is better, 0 is the best.
     """
+    score = primary_score(sample, metric)
+    if sample.status != "failed" and score is not None and score.status != "ok":
+        return score.status
     if sample.status != "ok":
         return sample.status
-    score = primary_score(sample, metric)
     if score is None or score.value is None:
         return "unscored"
     if metric is not None and not metric.higher_is_better:

@@ -55,17 +55,20 @@ def embedded_notice(run: RunResult) -> str:
     """Returns what is embedded and what that means; empty if nothing is."""
     embedded = run.raw.get("embedded", {})
     weights, data = bool(embedded.get("weights")), bool(embedded.get("data"))
-    if weights and data:
+    if not weights and not data:
+        return ""
+    own = any("@embedded" not in task.label for task in run.tasks.values())
+    if weights and data and not own:
         what = (
             "The model is a small trained stand-in and the data are small sets made for this "
             "purpose, both shipped with lmms."
         )
-    elif weights:
-        what = "The model is a small trained stand-in shipped with lmms."
-    elif data:
-        what = "The data are small sets made for this purpose, shipped with lmms."
     else:
-        return ""
+        parts = ["The model is a small trained stand-in shipped with lmms."] if weights else []
+        if data:
+            whose = "The data of the tasks named …@embedded" if own else "The data"
+            parts.append(f"{whose} are small sets made for this purpose, shipped with lmms.")
+        what = " ".join(parts)
     return (
         f"{what} The numbers show that the whole evaluation works; they say nothing of any "
         "published model or benchmark. For the real ones, add env=hub."

@@ -88,7 +88,7 @@ class _Collected:
 
         return np.frombuffer(self.values, dtype=np.float64)
 
-    def breakdown(self, confidence: float) -> dict[str, Any]:
+    def breakdown(self, confidence: float, *, proportions: bool) -> dict[str, Any]:
         """Returns the mean of every group, by name, with the same statistics as the whole."""
         import numpy as np
 
@@ -97,7 +97,9 @@ class _Collected:
         for name in sorted(self.groups):
             chosen = np.frombuffer(self.groups[name], dtype=np.int64)
             part = None if clusters is None else clusters[chosen]
-            mean = summarize_mean(values[chosen], part, confidence=confidence)
+            mean = summarize_mean(
+                values[chosen], part, confidence=confidence, proportions=proportions
+            )
             shown[name] = {
                 "value": mean.value,
                 "n": mean.n,
@@ -113,11 +115,14 @@ class MeanAggregator:
 
     Args:
         decimals: Places to which a benchmark publishes its figure; the value alone is rounded.
+        proportions: Whether samples score 0 to 1, right or wrong; False for points and counts,
+            whose zeros and ones say nothing about a share.
     """
 
-    def __init__(self, decimals: int | None = None) -> None:
+    def __init__(self, decimals: int | None = None, *, proportions: bool = True) -> None:
         self._collected = _Collected()
         self._decimals = decimals
+        self._proportions = proportions
 
     def add(self, score: Score, cluster: str | None) -> None:
         """Takes one sample."""
@@ -131,10 +136,12 @@ class MeanAggregator:
             self._collected.array(),
             self._collected.cluster_numbers(),
             confidence=options.confidence,
+            proportions=self._proportions,
         )
         if self._decimals is not None and mean.value is not None:
             mean = replace(mean, value=round(mean.value, self._decimals))
-        return Aggregate(mean=mean, breakdown=self._collected.breakdown(options.confidence))
+        breakdown = self._collected.breakdown(options.confidence, proportions=self._proportions)
+        return Aggregate(mean=mean, breakdown=breakdown)
 
 
 class _CorpusAggregator:

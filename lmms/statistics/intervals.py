@@ -7,6 +7,9 @@ Which interval is used is decided in one place, `summarize_mean`, and named in e
                         0/1 scores
     wilson_clusters     clusters whose 0/1 scores leave no variance: Wilson with n = clusters
     t                   other scores: mean ± t(n - 1) * standard error
+
+What is a 0/1 score is declared by the caller (`proportions`): points from 0 to 200 that happen to
+be all 0 are none. Other scores that do not vary at all have no interval: they tell nothing of it.
 """
 
 from __future__ import annotations
@@ -95,7 +98,9 @@ def t_interval(
     return Interval(value - half, value + half)
 
 
-def summarize_mean(values: Any, clusters: Any = None, *, confidence: float = 0.95) -> Mean:
+def summarize_mean(
+    values: Any, clusters: Any = None, *, confidence: float = 0.95, proportions: bool = False
+) -> Mean:
     """Returns mean, standard error and interval of scores.
 
     Args:
@@ -103,6 +108,8 @@ def summarize_mean(values: Any, clusters: Any = None, *, confidence: float = 0.9
         clusters: Whole numbers, shape (n,), equal within a cluster; None: samples are independent.
             If no two samples share a cluster they are independent as well.
         confidence: Coverage of the interval.
+        proportions: Whether the scores' scale is 0 to 1, so that scores which are all 0 or 1 are
+            outcomes of single trials and their mean is a share.
     """
     import numpy as np
 
@@ -111,7 +118,7 @@ def summarize_mean(values: Any, clusters: Any = None, *, confidence: float = 0.9
     if n == 0:
         return Mean(value=None, n=0)
     value = float(x.mean())
-    binary = bool(np.all((x == 0.0) | (x == 1.0)))
+    binary = proportions and bool(np.all((x == 0.0) | (x == 1.0)))
     count = None if clusters is None else int(np.unique(np.asarray(clusters)).size)
     if clusters is not None and count is not None and count < n:
         return _clustered(x, clusters, value, count, binary, confidence)
@@ -119,7 +126,7 @@ def summarize_mean(values: Any, clusters: Any = None, *, confidence: float = 0.9
     if binary:
         interval, method = wilson_interval(float(x.sum()), n, confidence), "wilson"
     else:
-        interval = None if stderr is None else t_interval(value, stderr, n - 1, confidence)
+        interval = t_interval(value, stderr, n - 1, confidence) if stderr else None
         method = "t"
     return _mean(value, n, stderr, interval, method, count)
 
@@ -135,7 +142,7 @@ def _clustered(
         # Nothing varies between clusters, which does not mean that nothing is uncertain.
         interval = wilson_interval(value * count, count, confidence)
         return _mean(value, n, stderr, interval, "wilson_clusters", count)
-    interval = t_interval(value, stderr, count - 1, confidence)
+    interval = t_interval(value, stderr, count - 1, confidence) if stderr else None
     if binary and interval is not None:
         interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
     return _mean(value, n, stderr, interval, "clustered_t", count)

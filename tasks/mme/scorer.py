@@ -91,7 +91,10 @@ class PairScore:
         total = stratified_sum(list(strata.values()), confidence=options.confidence)
         breakdown: dict[str, object] = {}
         for category in sorted(strata):
-            mean = summarize_mean(strata[category], confidence=options.confidence)
+            # Points from 0 to 200 are no shares, not even where all of them are 0.
+            mean = summarize_mean(
+                strata[category], confidence=options.confidence, proportions=False
+            )
             breakdown[f"category={category}"] = {
                 "value": mean.value,
                 "n": _PAIR * mean.n,

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import lmms
 from lmms.cli.progress import (
     LiveDisplay,
     PlainLines,
     Rates,
     activity,
+    averaged_scores,
     clock,
     make_observer,
     metric_text,
@@ -38,6 +40,10 @@ def progress(**changes: object) -> RunProgress:
     return made
 
 
+def acc_alone(progress: RunProgress) -> dict[str, list[str]]:
+    return {"mme": ["acc"]}
+
+
 def test_auto_is_live_on_a_terminal_and_plain_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     assert isinstance(make_observer("auto", Terminal()), LiveDisplay)
@@ -50,7 +56,7 @@ def test_auto_is_live_on_a_terminal_and_plain_elsewhere(monkeypatch: pytest.Monk
 
 def test_plain_lines_come_at_the_start_every_so_often_and_at_the_end() -> None:
     stream = io.StringIO()
-    plain = PlainLines(stream)
+    plain = PlainLines(stream, averaged=acc_alone)
     now = progress(seconds=0.0)
     plain.started(now)
     for second in range(1, 100):
@@ -81,9 +87,11 @@ def test_the_display_shows_every_number() -> None:
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=140, force_terminal=False, no_color=True)
-    display = LiveDisplay(io.StringIO(), console=console)
+    display = LiveDisplay(io.StringIO(), console=console, averaged=acc_alone)
     with console.capture() as captured:
+        display.started(progress())
         console.print(display.render(progress()))
+        display.finished(progress(), "complete")
     text = captured.get()
     for part in ("mme@embedded", "21/40", "acc 0.250 ± 0.099", "1 failed", "gsm8k@embedded"):
         assert part in text
@@ -116,4 +124,16 @@ def test_loading_and_stopping_are_said() -> None:
 def test_numbers_are_short() -> None:
     assert [clock(s) for s in (0, 61, 3725)] == ["0:00", "1:01", "1:02:05"]
     assert [rate(v) for v in (0.123, 4.56, 12345.6)] == ["0.12", "4.6", "12,346"]
-    assert metric_text(TaskProgress("a", "a", 1)) == ""
+    assert metric_text(TaskProgress("a", "a", 1), {"a": ["acc"]}) == ""
+
+
+def test_only_metrics_that_are_means_are_shown_while_they_grow(tmp_path: Path) -> None:
+    plan = lmms.plan(["model=dummy", "task=[mme,gsm8k]"])
+    (tmp_path / "plan.json").write_text(plan.model_dump_json())
+    averaged = averaged_scores(RunProgress(tmp_path, "dummy", {}))
+    assert averaged["mme"] == []
+    assert "exact_match,strict-match" in averaged["gsm8k"]
+    task = TaskProgress("mme", "mme@embedded", 2)
+    task.observe({"mme_cognition_score": 1.0, "mme_perception_score": None})
+    assert metric_text(task, averaged) == "", "the table's score is on another scale"
+    assert averaged_scores(RunProgress(tmp_path / "none", "dummy", {})) == {}

@@ -178,3 +178,37 @@ def test_shipped_examples(repository, monkeypatch):
 def test_unknown_task_pattern(write_run):
     with pytest.raises(UnknownNameError):
         compile_file(write_run("model: dummy\ntask: zz*\n"))
+
+
+@pytest.mark.parametrize("tasks", ['"gsm8k,hellaswag"', "[gsm8k]"])
+def test_two_choices_of_tasks_are_refused(write_run, tasks):
+    path = write_run(f"model: dummy\ntask: mme\nlimit: 1\ntasks: {tasks}\n")
+    with pytest.raises(ConfigError, match=r"'task' \(line 2\) and 'tasks' \(line 4\)"):
+        compile_file(path)
+
+
+def test_settings_of_tasks_stand_beside_task(write_run):
+    path = write_run("model: dummy\ntask: [mme, gsm8k]\ntasks: {gsm8k: {limit: 2}}\n")
+    config = _one(path).config
+    assert {k: v.limit for k, v in config.tasks.items()} == {"mme": None, "gsm8k": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("limit: 1\ntask: gsm8k\nlimit: 5\n", "'limit' stands twice, in lines 1 and 3"),
+        ("- task: mme\n  media:\n    fps: 1\n    fps: 2\n", "'fps' stands twice, in lines 3 and 4"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(write_run, text, said):
+    path = write_run(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        compile_file(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_merged_key_may_be_set_again(write_run):
+    path = write_run(
+        "- &a\n  model: dummy\n  task: gsm8k\n  limit: 1\n- &b\n  <<: *a\n  limit: 2\n- <<: *b\n"
+    )
+    assert [run.config.limit for run in compile_file(path)] == [1, 2, 2]

@@ -150,6 +150,9 @@ def test_without_a_hub(tmp_path: Path) -> None:
     assert online[0] == offline[0] == "HubError"
     assert "'org/small' cannot be fetched" in online[1]
     assert "env.data_roots" in online[1]
+    assert "cannot be fetched: the hub cannot be reached\n" in online[1]
+    assert "env=hub_offline with a filled cache (HF_HOME)" in online[1]
+    assert "env.offline" not in online[1]
     assert "env.offline=false" in offline[1]
 
 

@@ -16,7 +16,8 @@ def circles(plot: str) -> list[float]:
 
 
 def test_values_between_zero_and_one_share_that_axis() -> None:
-    plot = forest([ForestRow("a", 0.0), ForestRow("b", 0.5), ForestRow("c", 1.0)], title="t")
+    rows = [ForestRow("a", 0.0, 0.0, 0.3), ForestRow("b", 0.5), ForestRow("c", 1.0)]
+    plot = forest(rows, title="t")
     left, middle, right = circles(plot)
     assert middle == (left + right) / 2
     assert re.findall(r'class="tick"[^>]*>([^<]+)', plot) == [
@@ -43,6 +44,15 @@ def test_other_scales_get_round_ticks_around_all_values() -> None:
     assert ticks[0] == 0.0
     assert ticks[-1] >= 1672
     assert "1,583" in plot or "1583" in plot
+
+
+def test_a_zero_of_unknown_scale_has_no_place_among_shares() -> None:
+    zero = ForestRow("mme", 0.0, n=10, stderr=0.0)
+    alone = forest([zero], title="t")
+    assert circles(alone) == []
+    assert 'class="tick"' not in alone, "an axis from 0 to 1 would be made up"
+    assert len(circles(forest([zero, ForestRow("acc", 0.5, 0.2, 0.8)], title="t"))) == 1
+    assert len(circles(forest([zero, ForestRow("OCR", 50.0)], title="t"))) == 2
 
 
 def test_a_row_without_a_value_says_so() -> None:

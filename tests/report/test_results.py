@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from lmms.errors import LmmsError, PlanError
 from lmms.report import comparable, load_run, write_run
 from lmms.report.results import RESULTS_SCHEMA, build_results, read_results
+from lmms.report.wording import embedded_notice
 from tests.report import synthetic_run
 from tests.report.conftest import fake_pictures
 from tests.report.synthetic_run import VIDEO
@@ -229,3 +231,32 @@ def test_output_settings_decide_which_files_there_are(tmp_path: Path) -> None:
 
     write_run(tmp_path, quiet, synthetic_run.make_results(), never)
     assert {f.name for f in tmp_path.iterdir()} == {"results.json", "report.md"}
+
+
+@pytest.mark.parametrize(
+    ("weights", "own", "said"),
+    [
+        (True, ("gsm8k", "mme"), "The model is a small trained stand-in shipped with lmms. The n"),
+        (False, ("mme",), "The data of the tasks named …@embedded are small sets"),
+        (False, (), "The data are small sets"),
+        (True, (), "The model is a small trained stand-in and the data are"),
+        (False, ("gsm8k", "mme"), ""),
+    ],
+)
+def test_own_files_are_not_called_embedded(weights: bool, own: tuple[str, ...], said: str) -> None:
+    plan = synthetic_run.make_plan()
+    kept = [task for task in plan.tasks if task.label in ("gsm8k", "mme")]
+    tasks = tuple(
+        task.model_copy(update={"shown_as": task.label}) if task.label in own else task
+        for task in kept
+    )
+    model = plan.model.model_copy(update={"embedded": weights})
+    plan = plan.model_copy(update={"tasks": tasks, "model": model})
+    made = synthetic_run.make_results()
+    results = {task.label: replace(made[task.label], label=task.shown_as) for task in tasks}
+    shown = build_results(Path("/runs/one"), plan, results, {})
+    assert plan.config.env.data == "embedded"
+    assert shown["embedded"] == {"weights": weights, "data": len(own) < 2}
+    notice = embedded_notice(read_results(shown, path="/runs/one"))
+    assert notice.startswith(said)
+    assert bool(notice) == bool(said)

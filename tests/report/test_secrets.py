@@ -77,3 +77,24 @@ def test_assignments_in_commands() -> None:
 def test_numbers_and_mistyped_keys_in_commands_are_shown() -> None:
     for text in ("lmms generation.max_new_token=64", "lmms generation.extra.stop_at_token=7"):
         assert mask_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/etc/passwd: is not a readable video file", "no such file: ../my.token: gone", "a/b-key=x"],
+)
+def test_the_end_of_a_path_is_no_key(text: str) -> None:
+    assert mask_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from: token=hunter2",
+        "--token=hunter2",
+        "https://host/x?api_key=hunter2",
+        "/a/b token=hunter2",
+    ],
+)
+def test_a_key_of_its_own_is_masked(text: str) -> None:
+    assert mask_text(text) == text.replace("hunter2", MASK)

@@ -91,3 +91,15 @@ def test_memory_is_bounded_by_the_limit() -> None:
         "wrong": 5,
         "right": 5,
     }
+
+
+def test_the_status_is_that_of_the_metrics_own_score() -> None:
+    strict = MetricResult(name="exact_match", filter="strict-match", value=0.0)
+    scores = {
+        "exact_match,strict-match": Score(value=0.0, status="unparsed"),
+        "exact_match,flexible-extract": Score(value=0.0),
+    }
+    scored = replace(sample(), scores=scores)
+    assert verdict_of(scored, strict) == "unparsed"
+    assert verdict_of(scored, replace(strict, filter="flexible-extract")) == "wrong"
+    assert verdict_of(replace(scored, status="failed"), strict) == "failed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -219,6 +219,20 @@ def test_mme(golden: Golden, source_of: Sources) -> None:
     assert results["mme_perception_score"].breakdown["category=scene"]["value"] == 75.0
     assert results["mme_cognition_score"].breakdown["category=text_translation"]["n"] > 0
     assert "incomplete_pairs" not in results["mme_perception_score"].breakdown
+
+
+def test_mme_of_zero_has_no_interval_of_shares(golden: Golden, source_of: Sources) -> None:
+    spec = load_spec("mme")
+    scorer = make_scorer(spec, ReasoningConfig(), seed=0)
+    source = source_of([d["doc"] for d in golden("mme")["documents"]], spec)
+    samples = [
+        sample_of(d, scorer.score(d, [ASKED], [Response(text="perhaps")])) for d in source.iterate()
+    ]
+    results = scorer.aggregate(samples, confidence=0.95, bootstrap_samples=10)
+    entries = [e for r in results for e in r.breakdown.values() if isinstance(e, Mapping)]
+    assert entries
+    assert {(e["value"], e["ci_low"], e["ci_high"]) for e in entries} == {(0.0, None, None)}
+    assert {(r.value, r.ci_low, r.ci_high) for r in results} == {(0.0, None, None)}
 
 
 def test_mme_survives_a_missing_partner(golden: Golden, source_of: Sources) -> None:

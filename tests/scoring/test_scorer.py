@@ -323,3 +323,11 @@ def test_guesses_are_the_same_for_the_same_seed_and_differ_between_repeats() -> 
     other = replace(given, seed="0\0toy\0ff\x001")
     draws = [g.generator().random() for g in (given, given, other)]
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_a_mean_of_points_is_no_share() -> None:
+    for kwargs, method in (({}, "wilson"), ({"proportions": False}, "t")):
+        points = make_aggregator("mean", kwargs, origin="t")
+        for value in (0.0, 1.0, 1.0):
+            points.add(Score(value=value), None)
+        assert points.result(AggregationOptions()).mean.method == method

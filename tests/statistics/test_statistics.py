@@ -120,24 +120,31 @@ def test_summary_of_nothing_and_of_one() -> None:
 
 
 def test_summary_of_perfect_scores_has_a_real_interval() -> None:
-    found = summarize_mean([1.0] * 20)
+    found = summarize_mean([1.0] * 20, proportions=True)
     assert found.method == "wilson"
     assert (found.low, found.high) == (pytest.approx(0.8389, abs=1e-4), 1.0)
-    clustered = summarize_mean([1.0] * 20, [i // 4 for i in range(20)])
+    clustered = summarize_mean([1.0] * 20, [i // 4 for i in range(20)], proportions=True)
     assert clustered.method == "wilson_clusters"
     assert clustered.low is not None
     assert clustered.low < 0.6  # five clusters say less than twenty samples
 
 
 def test_summary_names_its_method() -> None:
-    assert summarize_mean([0.0, 1.0]).method == "wilson"
-    assert summarize_mean([0.25, 1.0]).method == "t"
-    found = summarize_mean([0, 1, 1, 0, 1, 1], [0, 0, 1, 1, 2, 2])
+    assert summarize_mean([0.0, 1.0], proportions=True).method == "wilson"
+    assert summarize_mean([0.25, 1.0], proportions=True).method == "t"
+    found = summarize_mean([0, 1, 1, 0, 1, 1], [0, 0, 1, 1, 2, 2], proportions=True)
     assert (found.method, found.clusters) == ("clustered_t", 3)
     assert found.low is not None
     assert found.low >= 0.0
-    assert summarize_mean([0.0, 1.0], [4, 9]).method == "wilson"
-    assert summarize_mean([0.0, 1.0], [4, 4]).stderr is None
+    assert summarize_mean([0.0, 1.0], [4, 9], proportions=True).method == "wilson"
+    assert summarize_mean([0.0, 1.0], [4, 4], proportions=True).stderr is None
+
+
+def test_only_declared_proportions_have_the_interval_of_a_share() -> None:
+    for clusters in (None, [0, 0, 1, 1]):
+        points = summarize_mean([0.0] * 4, clusters)
+        assert (points.value, points.low, points.high, points.method) == (0.0, None, None, None)
+    assert summarize_mean([0.0, 1.0, 1.0]).method == "t"
 
 
 @settings(max_examples=60, deadline=None)
@@ -145,7 +152,8 @@ def test_summary_names_its_method() -> None:
     st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 4)), min_size=2),
 )
 def test_intervals_hold_their_mean(samples: list[tuple[float, int]]) -> None:
-    found = summarize_mean([v for v, _ in samples], [c for _, c in samples])
+    values, clusters = [v for v, _ in samples], [c for _, c in samples]
+    found = summarize_mean(values, clusters, proportions=True)
     if found.low is not None:
         assert found.value is not None
         assert found.high is not None

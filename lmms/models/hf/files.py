@@ -149,7 +149,8 @@ def fetch(hub_id: str, env: EnvConfig, *, revision: str | None, patterns: list[s
     """
     from huggingface_hub import errors, snapshot_download
 
-    offline = env.offline or os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes"}
+    switched_off = os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes"}
+    offline = env.offline or switched_off
     try:
         snapshot = snapshot_download(
             hub_id, revision=revision, allow_patterns=patterns, local_files_only=offline
@@ -171,14 +172,36 @@ def fetch(hub_id: str, env: EnvConfig, *, revision: str | None, patterns: list[s
             hint="check the name; private models need HF_TOKEN",
         ) from error
     except Exception as error:  # the client wraps causes in many classes; all mean "not obtained"
-        raise HubError(
-            f"the files of {hub_id!r} are not on this machine"
-            + (" and downloads are off" if offline else f" and the hub cannot be reached: {error}"),
-            origin="env.offline=true" if offline else "model.pretrained",
-            hint="set env.offline=false (or unset HF_HUB_OFFLINE) to download, point HF_HOME at a "
-            "cache that has them, or use env=embedded, which needs no network",
-        ) from error
+        raise _not_obtained(hub_id, error, by_env=env.offline, by_variable=switched_off) from error
     return Path(str(snapshot))
+
+
+def _not_obtained(hub_id: str, error: Exception, *, by_env: bool, by_variable: bool) -> HubError:
+    """Returns the error for files that are not here, with the way out that this run has.
+
+    Args:
+        hub_id: `OWNER/NAME`.
+        error: What the hub's client raised.
+        by_env: `env.offline` forbids downloads.
+        by_variable: `HF_HUB_OFFLINE` forbids downloads.
+    """
+    from lmms.documents.hub import NO_HUB_HINT, why_not_fetched
+
+    missing = f"the files of {hub_id!r} are not on this machine"
+    if not by_env and not by_variable:
+        return HubError(
+            f"{missing} and {why_not_fetched(error)}", origin="model.pretrained", hint=NO_HUB_HINT
+        )
+    allow = [
+        *(["set env.offline=false"] if by_env else []),
+        *(["unset HF_HUB_OFFLINE"] if by_variable else []),
+    ]
+    return HubError(
+        f"{missing} and downloads are off",
+        origin="env.offline=true" if by_env else "environment variable HF_HUB_OFFLINE",
+        hint=f"{' and '.join(allow)} to download, point HF_HOME at a cache that has them, or use "
+        "env=embedded, which needs no network",
+    )
 
 
 def weight_files(files: ModelFiles) -> list[Path]:

@@ -163,8 +163,10 @@ def test_hub_that_cannot_be_reached(tmp_path: Path) -> None:
         timeout=100,
         check=True,
     )
-    assert "the hub cannot be reached" in done.stdout
+    assert "are not on this machine and the hub cannot be reached\n" in done.stdout
     assert "env=embedded" in done.stdout
+    assert "env=hub_offline with a filled cache (HF_HOME)" in done.stdout
+    assert "env.offline=false" not in done.stdout
     assert done.stdout.strip().endswith("False")
 
 
