@@ -17,7 +17,7 @@ demo: setup      ## evaluate the embedded model on the embedded long-video set
 
 test: setup      ## every test
 	cargo test --quiet
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 check: setup     ## format, types, layers, clippy
 	$(BIN)/ruff format --check lmms tasks tests benches tools

@@ -16,7 +16,7 @@ import pytest
 import lmms
 from lmms.types import RunResult
 
-pytestmark = [pytest.mark.canary, pytest.mark.xdist_group("canary")]
+pytestmark = pytest.mark.canary
 
 pytest.importorskip("torch", reason="needs lmms[hf]")
 

@@ -18,7 +18,6 @@ import pytest
 
 pytestmark = [
     pytest.mark.packaging,
-    pytest.mark.xdist_group("packaging"),
     pytest.mark.timeout(1200),
 ]
 
@@ -36,6 +35,10 @@ def _maturin() -> str:
 def _uv() -> list[str]:
     found = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     return [found] if found else [sys.executable, "-m", "uv"]
+
+
+# Workers that build at the same time must not share a folder: maturin moves what cargo made.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 
 
 def _build(source: Path, out: Path, *arguments: str, target: Path) -> None:
@@ -57,7 +60,7 @@ def _build(source: Path, out: Path, *arguments: str, target: Path) -> None:
 def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(wheel from the checkout, sdist)."""
     out = tmp_path_factory.mktemp("dist")
-    target = repository / "target" / "packaging"
+    target = repository / "target" / f"packaging-{WORKER}"
     _build(repository, out, "build", "--release", target=target)
     _build(repository, out, "sdist", target=target)
     return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
@@ -72,8 +75,9 @@ def wheel_from_sdist(
         archive.extractall(folder, filter="data")
     (source,) = folder.iterdir()
     out = tmp_path_factory.mktemp("from_sdist")
-    # maturin moves the library that cargo made, which cargo then takes for made: another folder.
-    _build(source, out, "build", "--release", target=repository / "target" / "packaging-sdist")
+    # For the same reason not the folder of the other wheel.
+    target = repository / "target" / f"packaging-sdist-{WORKER}"
+    _build(source, out, "build", "--release", target=target)
     return next(out.glob("*.whl"))
 
 
