@@ -476,6 +476,8 @@ class MetricResult:
     n_unparsed: int = 0
     n_failed: int = 0
     higher_is_better: bool = True
+    maximum: float | None = None
+    """Largest possible value where the task declares one; None for shares and open scales."""
     breakdown: Mapping[str, Any] = field(default_factory=dict)
     """Per category: {"value": …, "n": …}."""
 

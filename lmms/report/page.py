@@ -196,16 +196,22 @@ def _rows_with_spans(run: RunResult) -> Iterator[tuple[tuple[str, ...], int]]:
 
 
 def _forests(run: RunResult) -> Iterator[str]:
-    """One plot over all numbers between 0 and 1, and one per task that has others."""
+    """One plot over all shares of 1, and one per task that has numbers on other scales.
+
+    A metric whose task declares no scale is told by its value.
+    """
     shares: list[ForestRow] = []
     scaled: list[str] = []
     for task in run.tasks.values():
         heading = ForestRow(task.label, None, role="heading")
-        rows = [_metric_row(metric) for metric in task.metrics if metric.value is not None]
-        inside = [row for row in rows if row.value is not None and 0 <= row.value <= 1]
+        inside, others = [], []
+        for metric in task.metrics:
+            if metric.value is not None:
+                is_share = (metric.maximum or 1) == 1 and 0 <= metric.value <= 1
+                (inside if is_share else others).append(_metric_row(metric))
         if inside:
             shares += [heading, *inside]
-        if others := [row for row in rows if row not in inside]:
+        if others:
             scaled.append(forest([heading, *others], title=f"metrics of {task.label}"))
     if shares:
         yield forest(shares, title="metrics with their intervals")

@@ -328,6 +328,7 @@ class _Tally:
             n_unparsed=self._unparsed,
             n_failed=self._failed,
             higher_is_better=self._metric.higher_is_better,
+            maximum=self._metric.maximum,
             breakdown=breakdown,
         )
 

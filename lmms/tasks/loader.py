@@ -37,7 +37,10 @@ _FILE_KEYS = _TASK_KEYS | {"task", "include", "variants"}
 _DATASET_KEYS = {f.name for f in dataclass_fields(DatasetSpec)} - {"base"}
 _GENERATION_KEYS = {f.name for f in dataclass_fields(GenerationArgs)}
 _MEDIA_KEYS = {f.name for f in dataclass_fields(FramePolicy)}
-_METRIC_KEYS = {"name", "aggregation", "higher_is_better", "kwargs", "breakdown", "decimals"}
+_METRIC_KEYS = {
+    *("name", "aggregation", "higher_is_better", "maximum", "kwargs"),
+    *("breakdown", "decimals"),
+}
 _FEWSHOT_KEYS = {"sampler", "exclude_document", "delimiter", "target_delimiter"}
 PROMPT_KEYS = ("text", "image", "video", "audio", "marks", "prepare")
 """Keys of `prompt` with a meaning of their own; all others are constants for the templates."""
@@ -318,6 +321,13 @@ def _metrics(given: Any, where: str) -> tuple[MetricSpec, ...]:
         _known(entry, _METRIC_KEYS, "key of a metric", where)
         if not isinstance(entry.get("name"), str):
             raise ConfigError("a metric needs a `name`", origin=where)
+        maximum = entry.get("maximum")
+        if maximum is not None and not (isinstance(maximum, int | float) and maximum > 0):
+            raise ConfigError(
+                f"`maximum` of metric {entry['name']!r} is {maximum!r}",
+                origin=where,
+                allowed="a number above 0",
+            )
         kwargs = dict(entry.pop("kwargs", {}))
         kwargs |= {k: entry.pop(k) for k in ("breakdown", "decimals") if k in entry}
         metrics.append(MetricSpec(**entry, kwargs=kwargs))

@@ -41,6 +41,8 @@ class MetricSpec:
     name: str
     aggregation: str = "mean"
     higher_is_better: bool = True
+    maximum: float | None = None
+    """Largest possible value of a metric that is no share of 1 (MME's perception score: 2000)."""
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 

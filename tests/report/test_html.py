@@ -272,3 +272,17 @@ def test_markdown_report(run_folder: Path) -> None:
     assert "lmms +experiment=longvideo model=qwen3_vl limit=60" in text
     assert "1 sample failed" in text
     assert "order of events" in text
+
+
+def test_a_zero_on_another_scale_is_not_drawn_among_the_shares() -> None:
+    from lmms.report.page import _forests
+    from lmms.types import RunResult
+
+    metrics = (
+        MetricResult(name="mme_perception_score", value=0.0, maximum=2000, n=4),
+        MetricResult(name="yes_rate", value=0.5, n=4),
+    )
+    task = replace(next(iter(synthetic_run.make_results().values())), metrics=metrics)
+    run = RunResult(path="", status="complete", model="m", tasks={"mme": task})
+    plots = ["perception" in plot for plot in _forests(run)]
+    assert plots == [False, True]

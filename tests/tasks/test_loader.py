@@ -83,6 +83,7 @@ def test_defaults(tmp_path: Path) -> None:
         ({"media": {"frames": 1}}, "unknown key of `media` 'frames'"),
         ({"metrics": [{"nam": "x"}]}, "unknown key of a metric 'nam'"),
         ({"metrics": []}, "needs `metrics`"),
+        ({"metrics": [{"name": "x", "maximum": 0}]}, "`maximum` of metric 'x' is 0"),
         ({"metrics": [3]}, "a metric is a name or a mapping"),
         ({"output_type": "multiple_choices"}, "unknown output_type 'multiple_choices'"),
         ({"output_type": "multiple_choice"}, "multiple choice needs `choices`"),
