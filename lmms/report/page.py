@@ -204,7 +204,8 @@ def _forests(run: RunResult) -> Iterator[str]:
     scaled: list[str] = []
     for task in run.tasks.values():
         heading = ForestRow(task.label, None, role="heading")
-        inside, others = [], []
+        inside: list[ForestRow] = []
+        others: list[ForestRow] = []
         for metric in task.metrics:
             if metric.value is not None:
                 is_share = (metric.maximum or 1) == 1 and 0 <= metric.value <= 1
