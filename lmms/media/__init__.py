@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         MediaUnreadableError,
         MediaUnsupportedError,
     )
-    from lmms.media.hashing import hash_bytes, hash_file
+    from lmms.media.hashing import hash_bytes, hash_file, hash_frames
     from lmms.media.images import (
         encode_image,
         image_data_url,
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
         load_image,
         resize_image,
     )
+    from lmms.media.lance_source import LanceVideoSource
     from lmms.media.prefetch import LoaderStatistics, MediaLoader
     from lmms.media.references import resolve, resolve_media_reference
     from lmms.media.sampling import fps_indices, frame_indices, uniform_indices
+    from lmms.media.source import MediaSource, open_source
     from lmms.media.thumbnails import thumbnail_data_url
     from lmms.media.video import (
         FrameBatch,
@@ -55,11 +57,13 @@ _HOMES = {
         "MediaUnsupportedError",
     ),
     "controls": ("apply_control",),
-    "hashing": ("hash_bytes", "hash_file"),
+    "hashing": ("hash_bytes", "hash_file", "hash_frames"),
     "images": ("encode_image", "image_data_url", "image_size", "load_image", "resize_image"),
+    "lance_source": ("LanceVideoSource",),
     "prefetch": ("LoaderStatistics", "MediaLoader"),
     "references": ("resolve", "resolve_media_reference"),
     "sampling": ("fps_indices", "frame_indices", "uniform_indices"),
+    "source": ("MediaSource", "open_source"),
     "thumbnails": ("thumbnail_data_url",),
     "video": (
         "FrameBatch",
@@ -77,6 +81,7 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 
 __all__ = [
     "FrameBatch",
+    "LanceVideoSource",
     "LoaderStatistics",
     "MediaDamageWarning",
     "MediaDecodeError",
@@ -84,6 +89,7 @@ __all__ = [
     "MediaLoader",
     "MediaNotFoundError",
     "MediaRangeError",
+    "MediaSource",
     "MediaTooLargeError",
     "MediaUnreadableError",
     "MediaUnsupportedError",
@@ -97,9 +103,11 @@ __all__ = [
     "frame_times",
     "hash_bytes",
     "hash_file",
+    "hash_frames",
     "image_data_url",
     "image_size",
     "load_image",
+    "open_source",
     "probe",
     "read_frames",
     "read_video",

@@ -1,58 +1,36 @@
-"""Content digests: SHA-256, remembered per file for as long as the file does not change."""
+"""Content digests: SHA-256, remembered for as long as the content does not change."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-import threading
-from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lmms.media.errors import MediaNotFoundError, MediaUnreadableError
+from lmms.media.remembered import Remembered
 
-#: (path, size, modification time in ns, inode): what tells that a file is still the same.
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: (name, size, modification time in ns, inode): what tells that content is still the same. For
+#: an archive member the figures are the archive's, for a Lance row its table's.
 FileIdentity = tuple[str, int, int, int]
 
 _REMEMBERED_FILES = 65_536
 
 
-class _DigestMemory:
-    """A bounded map from file identity to digest, shared by threads."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._digests: OrderedDict[FileIdentity, str] = OrderedDict()
-        self._lock = threading.Lock()
-        # A lock held by another thread of the parent at fork time would stay held in the child.
-        os.register_at_fork(after_in_child=self._forget_lock)
-
-    def get(self, identity: FileIdentity) -> str | None:
-        with self._lock:
-            digest = self._digests.get(identity)
-            if digest is not None:
-                self._digests.move_to_end(identity)
-            return digest
-
-    def put(self, identity: FileIdentity, digest: str) -> None:
-        with self._lock:
-            self._digests[identity] = digest
-            while len(self._digests) > self._limit:
-                self._digests.popitem(last=False)
-
-    def _forget_lock(self) -> None:
-        self._lock = threading.Lock()
+_memory: Remembered[FileIdentity, str] = Remembered(_REMEMBERED_FILES)
 
 
-_memory = _DigestMemory(_REMEMBERED_FILES)
-
-
-def file_identity(path: str | os.PathLike[str]) -> FileIdentity:
+def plain_identity(path: str | os.PathLike[str]) -> FileIdentity:
     """Returns what identifies a file's content without reading it.
 
     Raises:
         MediaNotFoundError: The file does not exist.
-        MediaUnreadableError: The operating system refuses.
+        MediaUnreadableError: The operating system refuses, or it is no regular file.
     """
     name = os.fspath(path)
     try:
@@ -68,30 +46,75 @@ def file_identity(path: str | os.PathLike[str]) -> FileIdentity:
     return (str(Path(name).absolute()), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def hash_file(path: str | os.PathLike[str]) -> str:
-    """Returns the SHA-256 of a file's bytes as 64 hex digits.
-
-    Remembered by path, size, modification time and inode, so that a file is read once.
+def file_identity(source: str | os.PathLike[str]) -> FileIdentity:
+    """Returns what identifies the content that a path or locator names, without reading it.
 
     Raises:
-        MediaNotFoundError: The file does not exist.
-        MediaUnreadableError: It cannot be read, or is a folder.
+        MediaNotFoundError: There is no such medium.
+        MediaError: It cannot be reached, or is no regular file.
     """
-    identity = file_identity(path)
-    remembered = _memory.get(identity)
+    from lmms.media.source import open_source
+
+    return open_source(source).identity()
+
+
+def hash_file(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> str:
+    """Returns the SHA-256 of a medium's bytes as 64 hex digits.
+
+    Remembered by path, size, modification time and inode (of the archive or table for what lies
+    in one), so that everything is read once.
+
+    Args:
+        source: A path, a locator, or the content.
+
+    Raises:
+        MediaNotFoundError: There is no such medium.
+        MediaError: It cannot be read, or is a folder.
+    """
+    from lmms.media.source import open_source
+
+    return open_source(source).digest()
+
+
+def remembered_digest(
+    identity: Callable[[], FileIdentity], chunks: Callable[[], Iterator[bytes]]
+) -> str:
+    """Returns the SHA-256 of content, from memory where its identity is known.
+
+    Args:
+        identity: Gives the content's identity.
+        chunks: Gives the content in pieces.
+    """
+    before = identity()
+    remembered = _memory.get(before)
     if remembered is not None:
         return remembered
-    try:
-        with Path(path).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise MediaUnreadableError(f"{os.fspath(path)}: cannot be read: {error}") from None
-    # A file that changed while it was read must not be remembered under its new identity.
-    if file_identity(path) == identity:
-        _memory.put(identity, digest)
+    hasher = hashlib.sha256()
+    for chunk in chunks():
+        hasher.update(chunk)
+    digest = hasher.hexdigest()
+    # Content that changed while it was read must not be remembered under its new identity.
+    if identity() == before:
+        _memory.put(before, digest)
     return digest
 
 
 def hash_bytes(data: bytes | bytearray | memoryview) -> str:
     """Returns the SHA-256 of bytes as 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def hash_frames(frames: NDArray[Any]) -> str:
+    """Returns the SHA-256 of decoded frames as 64 hex digits.
+
+    The element type and the shape count too: frames of another size have another digest even
+    where their bytes agree. The layout in memory does not count.
+
+    Args:
+        frames: Array of any shape, usually (n, height, width, 3) uint8.
+    """
+    import numpy as np
+
+    hasher = hashlib.sha256(f"{frames.dtype.str}{tuple(frames.shape)}".encode())
+    hasher.update(np.ascontiguousarray(frames).reshape(-1).view(np.uint8).data)
+    return hasher.hexdigest()

@@ -208,25 +208,24 @@ class EpisodeRunner:
         return (request.kind, request.apply_chat_template, has_media, known[1])
 
     def _digest(self, ref: MediaRef, roots: Sequence[str]) -> str:
-        from lmms.media import hash_bytes, hash_file
+        from lmms.media import hash_bytes, open_source
         from lmms.media.errors import MediaNotFoundError
 
         if ref.data is not None:
             return hash_bytes(ref.data)
-        from lmms.media.hashing import file_identity
-
-        path = ref.path or ""
+        name = ref.path or ""
+        source = open_source(name)
         try:
-            identity = file_identity(path)
+            identity = source.identity()
         except MediaNotFoundError as error:
-            if Path(path).is_absolute():
+            if Path(name).is_absolute() or "::" in name:
                 raise
             looked = f" (looked in {', '.join(dict.fromkeys(map(str, roots)))})" if roots else ""
-            raise MediaNotFoundError(f"{path}: no such file{looked}") from error
+            raise MediaNotFoundError(f"{name}: no such file{looked}") from error
         remembered = self._journal.media_digest(*identity)
         if remembered is not None:
             return remembered
-        digest = hash_file(path)
+        digest = source.digest()
         self._journal.record_media_digest(*identity, digest)
         return digest
 
