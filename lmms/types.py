@@ -11,6 +11,9 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from lmms.frame_policy import FramePolicy as FramePolicy
+from lmms.frame_policy import MediaControl as MediaControl
+
 JSONValue: TypeAlias = "bool | int | float | str | list[JSONValue] | dict[str, JSONValue] | None"
 RequestKind: TypeAlias = Literal["generate_until", "loglikelihood"]
 MediaKind: TypeAlias = Literal["image", "video", "audio"]
@@ -18,9 +21,6 @@ Role: TypeAlias = Literal["system", "user", "assistant"]
 ScoreStatus: TypeAlias = Literal["ok", "unparsed", "refused", "truncated", "failed"]
 FailureKind: TypeAlias = Literal[
     "media", "model", "timeout", "refused", "rejected", "out_of_memory", "network", "scoring"
-]
-MediaControl: TypeAlias = Literal[
-    "black", "other_clip", "text_only", "shuffle_frames", "wrong_times", "swap_red_blue"
 ]
 
 
@@ -58,47 +58,6 @@ def digest_of(value: Any) -> str:
 
 
 # --------------------------------------------------------------------------------------- media
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FramePolicy:
-    """Which frames of a video a model is given, and within which pixel budget.
-
-    Exactly one of `indices`, `times`, `fps` or `num_frames` decides, in this order; `fps` is
-    capped by `max_frames` (or `num_frames` where `max_frames` is not given).
-    """
-
-    num_frames: int | None = 8
-    """Uniform over the clip: truncating linspace(0, total - 1, num_frames)."""
-    fps: float | None = None
-    """Frames per second of the clip to take."""
-    max_frames: int | None = None
-    """Upper bound for `fps`."""
-    force_include_last_frame: bool = False
-    """Makes sure that the last frame is among the chosen ones."""
-    indices: tuple[int, ...] | None = None
-    """Explicit frame positions in presentation order."""
-    times: tuple[float, ...] | None = None
-    """Explicit seconds from the first frame; each takes the frame shown at that time."""
-    min_pixels: int | None = None
-    """Pixels per frame below which the model's sizing rule may enlarge."""
-    max_pixels: int | None = None
-    """Pixels per frame above which the model's sizing rule must shrink."""
-    rotate: bool = True
-    """Applies rotation metadata, as FFmpeg does by default."""
-    control: MediaControl | None = None
-    """Deliberate damage for blind baselines and sanity checks; labelled wherever shown."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns only what differs from the defaults, so that new fields keep old digests."""
-        return {k: v for k, v in asdict(self).items() if v != _FRAME_DEFAULTS[k]} | {
-            "num_frames": self.num_frames
-        }
-
-
-_FRAME_DEFAULTS: dict[str, Any] = {
-    name: spec.default for name, spec in FramePolicy.__dataclass_fields__.items()
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,22 @@ if TYPE_CHECKING:
     )
     from lmms.media.lance_source import LanceVideoSource
     from lmms.media.prefetch import LoaderStatistics, MediaLoader
+    from lmms.media.qwen_vl import (
+        qwen3_vl_indices,
+        qwen_vl_indices,
+        smart_frame_count,
+        smart_resize,
+        video_frame_size,
+        video_pixel_bounds,
+    )
     from lmms.media.references import resolve, resolve_media_reference
-    from lmms.media.sampling import fps_indices, frame_indices, uniform_indices
+    from lmms.media.sampling import (
+        fps_indices,
+        frame_indices,
+        longvideobench_indices,
+        stride_indices,
+        uniform_indices,
+    )
     from lmms.media.source import MediaSource, open_source
     from lmms.media.thumbnails import thumbnail_data_url
     from lmms.media.video import (
@@ -62,7 +76,21 @@ _HOMES = {
     "lance_source": ("LanceVideoSource",),
     "prefetch": ("LoaderStatistics", "MediaLoader"),
     "references": ("resolve", "resolve_media_reference"),
-    "sampling": ("fps_indices", "frame_indices", "uniform_indices"),
+    "qwen_vl": (
+        "qwen3_vl_indices",
+        "qwen_vl_indices",
+        "smart_frame_count",
+        "smart_resize",
+        "video_frame_size",
+        "video_pixel_bounds",
+    ),
+    "sampling": (
+        "fps_indices",
+        "frame_indices",
+        "longvideobench_indices",
+        "stride_indices",
+        "uniform_indices",
+    ),
     "source": ("MediaSource", "open_source"),
     "thumbnails": ("thumbnail_data_url",),
     "video": (
@@ -107,15 +135,23 @@ __all__ = [
     "image_data_url",
     "image_size",
     "load_image",
+    "longvideobench_indices",
     "open_source",
     "probe",
+    "qwen3_vl_indices",
+    "qwen_vl_indices",
     "read_frames",
     "read_video",
     "resize_image",
     "resolve",
     "resolve_media_reference",
+    "smart_frame_count",
+    "smart_resize",
+    "stride_indices",
     "thumbnail_data_url",
     "uniform_indices",
+    "video_frame_size",
+    "video_pixel_bounds",
 ]
 
 

@@ -1,13 +1,21 @@
-"""Which frames of a video are taken. Pure functions on counts, rates and times."""
+"""Which frames of a video are taken. Pure functions on counts, rates and times.
+
+`frame_indices` applies a policy; the rules by themselves are here and, for Qwen-VL's, in
+`lmms.media.qwen_vl`.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import Final
 
+from lmms.frame_policy import FramePolicy, FrameSampling
+from lmms.media import qwen_vl
 from lmms.media.errors import MediaRangeError
-from lmms.types import FramePolicy
+
+Rate = Fraction | float
 
 #: Seconds by which a wanted time may lie before a frame's own and still name that frame: times
 #: in annotations are rounded, often to microseconds.
@@ -45,7 +53,7 @@ def uniform_indices(
 
 def fps_indices(
     total: int,
-    rate: Fraction | float,
+    rate: Rate,
     fps: float,
     *,
     max_frames: int | None = None,
@@ -104,24 +112,106 @@ def time_indices(times: Sequence[float], wanted: Sequence[float]) -> tuple[int, 
     return tuple(found)
 
 
+def stride_indices(
+    total: int, rate: Rate, fps: float, *, max_frames: int | None = None
+) -> tuple[int, ...]:
+    """Returns every n-th position and the last one, thinned to a number.
+
+    The rule of LMMs-Eval's `openai` back end (`encode_video` with `video_fps` and
+    `max_frames_num`): steps of `round(rate / fps)` frames from the first on, then the last frame;
+    of more than `max_frames` positions a truncated linspace keeps that many, and the last frame is
+    added where it was dropped, so that `max_frames=1` gives two.
+
+    Args:
+        total: Frames of the video, at least 1.
+        rate: Frames per second of the video; 0 for a single picture.
+        fps: Frames per second wanted, above 0.
+        max_frames: Number to thin to.
+
+    Returns:
+        Ascending positions without repeats; the first and the last frame are among them.
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+    if total < 1 or rate < 0 or fps <= 0:
+        raise ValueError(f"need frames and rates: total={total}, rate={rate}, fps={fps}")
+    found = list(range(0, total, max(1, round(float(rate) / fps))))
+    if found[-1] != total - 1:
+        found.append(total - 1)
+    if max_frames is not None and len(found) > max_frames:
+        found = [found[i] for i in uniform_indices(len(found), max_frames)]
+        if found[-1] != total - 1:
+            found.append(total - 1)
+    return tuple(found)
+
+
+def longvideobench_indices(duration: Rate, rate: Rate, max_frames: int) -> tuple[int, ...]:
+    """Returns the positions that LongVideoBench's own loader takes.
+
+    The first frames of n pieces of equal length, `n = min(max_frames, whole seconds)`: the last
+    piece is never entered. A clip below one second, for which the loader divides by zero, gives
+    its first frame.
+
+    Args:
+        duration: Seconds of the clip; the benchmark takes them from its annotation.
+        rate: Frames per second of the clip.
+        max_frames: Frames wanted at most, at least 1.
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+    if duration < 0 or rate < 0 or max_frames < 1:
+        raise ValueError(f"out of range: duration={duration}, rate={rate}, max_frames={max_frames}")
+    count = max(1, min(max_frames, int(duration)))
+    step = int(int(duration * rate) / count)
+    return tuple(step * i for i in range(count))
+
+
+#: What a rule cannot do without.
+NEEDED: Final[Mapping[FrameSampling, tuple[str, ...]]] = {
+    "uniform": ("num_frames",),
+    "fps": ("fps",),
+    "stride": ("fps",),
+    "qwen_vl": (),
+    "qwen3_vl": (),
+    "longvideobench": ("num_frames",),
+}
+
+
+def missing_settings(policy: FramePolicy) -> tuple[str, ...]:
+    """Returns the settings that the policy's rule needs and does not have."""
+    if policy.indices is not None or policy.times is not None:
+        return ()
+    return tuple(name for name in NEEDED[policy.rule] if getattr(policy, name) is None)
+
+
 def frame_indices(
-    policy: FramePolicy, *, total: int, rate: Fraction | float, times: Sequence[float]
+    policy: FramePolicy,
+    *,
+    total: int,
+    rate: Rate,
+    times: Sequence[float],
+    declared: int | None = None,
 ) -> tuple[int, ...]:
     """Returns the positions that a policy chooses.
 
     Args:
-        policy: `indices`, `times`, `fps` or `num_frames` decides, in this order.
-        total: Frames of the video, at least 1.
-        rate: Average frames per second of the video; only looked at for `fps`.
+        policy: `indices`, `times`, or its rule decides, in this order.
+        total: Frames of the video that are shown, at least 1.
+        rate: Average frames per second of the video; only looked at by rules that go by time.
         times: Seconds of all frames; only looked at for `times`.
+        declared: Frames that the container claims, for `count="declared"`; None or 0 where it
+            claims nothing, so that `total` counts. Positions that do not exist become the last
+            frame.
 
     Returns:
-        Positions in presentation order: ascending and distinct for `fps` and `num_frames`, as
-        given for the other two.
+        Positions in presentation order: ascending for the rules, as given for the other two.
+        Distinct, unless a wrong `declared` count made several of them the last frame.
 
     Raises:
         MediaRangeError: An explicit index or time that the video does not have.
-        ValueError: The policy names nothing to choose by, or a number below 1.
+        ValueError: The policy lacks what its rule needs, or a number is below 1.
     """
     if policy.indices is not None:
         wrong = [i for i in policy.indices if not 0 <= i < total]
@@ -133,17 +223,81 @@ def frame_indices(
         return tuple(policy.indices)
     if policy.times is not None:
         return time_indices(times, policy.times)
-    if policy.fps is not None:
-        cap = policy.max_frames if policy.max_frames is not None else policy.num_frames
-        return fps_indices(
-            total,
-            rate,
-            policy.fps,
-            max_frames=cap,
-            force_include_last_frame=policy.force_include_last_frame,
-        )
-    if policy.num_frames is None:
-        raise ValueError("a frame policy needs one of num_frames, fps, times, indices")
-    return uniform_indices(
-        total, policy.num_frames, force_include_last_frame=policy.force_include_last_frame
+    missing = missing_settings(policy)
+    if missing:
+        raise ValueError(f"the sampling rule {policy.rule!r} needs {' and '.join(missing)}")
+    counted = declared if policy.count == "declared" and declared else total
+    found = _RULES[policy.rule](policy, counted, rate)
+    return found if counted <= total else tuple(min(i, total - 1) for i in found)
+
+
+def pixel_bounds(policy: FramePolicy, num_frames: int) -> tuple[int | None, int | None]:
+    """Returns the least and most pixels that a policy allows each of so many frames.
+
+    `total_pixels` bounds the whole clip as Qwen-VL's tools do: frames are merged in pairs, so each
+    gets two shares, and never less than 1.05 times `min_pixels`.
+    """
+    most = policy.max_pixels
+    if policy.total_pixels is not None and num_frames > 0:
+        share = policy.total_pixels * qwen_vl.FRAME_FACTOR // num_frames
+        least = policy.min_pixels or 1
+        share = max(share, int(least * qwen_vl.SLACK))
+        most = share if most is None else min(most, share)
+    return policy.min_pixels, most
+
+
+def _uniform(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
+    last = policy.force_include_last_frame
+    return uniform_indices(total, policy.num_frames or 0, force_include_last_frame=last)
+
+
+def _fps(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
+    return fps_indices(
+        total,
+        rate,
+        policy.fps or 0,
+        max_frames=policy.frame_cap,
+        force_include_last_frame=policy.force_include_last_frame,
     )
+
+
+def _stride(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
+    return stride_indices(total, rate, policy.fps or 0, max_frames=policy.frame_cap)
+
+
+def _qwen_vl(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
+    count = qwen_vl.smart_frame_count(
+        total,
+        rate,
+        num_frames=policy.num_frames if policy.fps is None else None,
+        fps=policy.fps,
+        min_frames=policy.min_frames,
+        max_frames=policy.max_frames if policy.fps is None else policy.frame_cap,
+    )
+    return qwen_vl.qwen_vl_indices(total, count)
+
+
+def _qwen3_vl(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
+    return qwen_vl.qwen3_vl_indices(
+        total,
+        rate,
+        num_frames=policy.num_frames if policy.fps is None else None,
+        fps=policy.fps,
+        min_frames=policy.min_frames,
+        max_frames=policy.max_frames if policy.fps is None else policy.frame_cap,
+    )
+
+
+def _longvideobench(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
+    duration = total / rate if rate else 0
+    return longvideobench_indices(duration, rate, policy.num_frames or 0)
+
+
+_RULES: Final[Mapping[FrameSampling, Callable[[FramePolicy, int, Rate], tuple[int, ...]]]] = {
+    "uniform": _uniform,
+    "fps": _fps,
+    "stride": _stride,
+    "qwen_vl": _qwen_vl,
+    "qwen3_vl": _qwen3_vl,
+    "longvideobench": _longvideobench,
+}

@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from lmms.media.errors import MediaRangeError, native
-from lmms.media.sampling import fps_indices, frame_indices, uniform_indices
+from lmms.media.sampling import fps_indices, frame_indices, pixel_bounds, uniform_indices
 from lmms.types import FramePolicy
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class MediaWarning:
 
     code: str
     """Stable name: truncated, corrupt_packets, decode_errors, missing_frames, no_timestamps,
-    size_changed, odd_rotation, time_past_end."""
+    size_changed, odd_rotation, time_past_end, declared_count."""
     message: str
     """One sentence with the figures."""
 
@@ -67,6 +67,8 @@ class VideoInfo:
     """Pixels, before rotation."""
     num_frames: int
     """Exact count of frames that are shown, not the container's declaration."""
+    declared_frames: int | None
+    """What the container says of the number of frames, right or wrong; None if it says nothing."""
     duration_seconds: float
     """From the first frame's presentation to the end of the last frame's."""
     frame_rate: Fraction
@@ -156,6 +158,7 @@ def _info(path: PathLike, facts: Any) -> VideoInfo:
         stored_width=facts.stored_width,
         stored_height=facts.stored_height,
         num_frames=facts.num_frames,
+        declared_frames=facts.declared_frames if facts.declared_frames > 0 else None,
         duration_seconds=facts.duration_seconds,
         frame_rate=Fraction(*facts.average_rate),
         codec=facts.codec,
@@ -266,14 +269,20 @@ def decode(
     info = probe(path)
     times = frame_times(path)
     listed = times.tolist() if policy.times is not None else ()
-    indices = frame_indices(policy, total=info.num_frames, rate=info.frame_rate, times=listed)
+    indices = frame_indices(
+        policy,
+        total=info.num_frames,
+        rate=info.frame_rate,
+        times=listed,
+        declared=info.declared_frames,
+    )
     height, width = info.height, info.width
     if not policy.rotate:
         height, width = info.stored_height, info.stored_width
     if size is not None:
         target = size(len(indices), height, width)
     else:
-        target = bounded_size(height, width, policy.min_pixels, policy.max_pixels)
+        target = bounded_size(height, width, *pixel_bounds(policy, len(indices)))
     frames, damage = _read(
         path,
         indices,
@@ -286,7 +295,7 @@ def decode(
         indices=indices,
         times=tuple(float(times[i]) for i in indices),
         info=info,
-        warnings=damage + _past_end(policy, info),
+        warnings=damage + _past_end(policy, info) + _declared(policy, info),
     )
 
 
@@ -301,6 +310,20 @@ def _past_end(policy: FramePolicy, info: VideoInfo) -> tuple[MediaWarning, ...]:
         f"({max(late):g} s of {info.duration_seconds:g} s); the last frame is shown for them"
     )
     return (MediaWarning("time_past_end", message),)
+
+
+def _declared(policy: FramePolicy, info: VideoInfo) -> tuple[MediaWarning, ...]:
+    given = policy.indices is not None or policy.times is not None
+    if given or policy.count == "indexed" or info.declared_frames == info.num_frames:
+        return ()
+    if info.declared_frames is None:
+        message = f"the container declares no number of frames; its {info.num_frames} were counted"
+    else:
+        message = (
+            f"frames were chosen from the {info.declared_frames} that the container declares; "
+            f"it has {info.num_frames}"
+        )
+    return (MediaWarning("declared_count", message),)
 
 
 def bounded_size(

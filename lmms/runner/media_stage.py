@@ -54,16 +54,20 @@ class MediaStage:
                 decode_cache_bytes=self._config.cache_bytes,
             )
         policy = ref.policy
-        bounds = (None, None) if policy is None else (policy.min_pixels, policy.max_pixels)
+        budget = None
+        if policy is not None:
+            budget = (policy.min_pixels, policy.max_pixels, policy.total_pixels)
 
         def size(frames: int, height: int, width: int) -> tuple[int, int]:
+            from lmms.media.sampling import pixel_bounds
             from lmms.media.video import bounded_size
 
-            height, width = bounded_size(height, width, *bounds)
+            if policy is not None:
+                height, width = bounded_size(height, width, *pixel_bounds(policy, frames))
             kind = "image" if ref.kind == "image" else "video"
             return self._model.media_size(height, width, frames, kind)
 
-        return self._loader.submit(ref, size, size_key=bounds)
+        return self._loader.submit(ref, size, size_key=budget)
 
     @property
     def statistics(self) -> LoaderStatistics | None:

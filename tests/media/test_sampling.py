@@ -12,10 +12,11 @@ from lmms.media import (
     decode,
     fps_indices,
     frame_indices,
+    probe,
     read_video,
     uniform_indices,
 )
-from lmms.media.sampling import time_indices
+from lmms.media.sampling import pixel_bounds, time_indices
 from lmms.media.video import bounded_size
 from lmms.types import FramePolicy
 
@@ -124,7 +125,7 @@ def test_the_policy_decides_in_order():
     assert len(choose(fps=2.0, max_frames=20)) == 10
     assert len(choose(fps=2.0, num_frames=None)) == 10
     assert choose(num_frames=2) == (0, 49)
-    with pytest.raises(ValueError, match="needs one of"):
+    with pytest.raises(ValueError, match="'uniform' needs num_frames"):
         choose(num_frames=None)
     with pytest.raises(MediaRangeError, match="frame 50 was asked for, but there are 50 frames"):
         choose(indices=(0, 50))
@@ -209,3 +210,40 @@ def test_a_time_after_the_end_is_told(clips, counter):
     batch = decode(clips["b_frames"], FramePolicy(times=(1.0, 99.0)))
     assert [counter(frame) for frame in batch.frames] == [25, 74]
     assert [warning.code for warning in batch.warnings] == ["time_past_end"]
+
+
+def test_a_declared_count_can_be_followed(clips, counter):
+    """The cut keeps lead-in packets that are not shown; the container counts them."""
+    info = probe(clips["edit_list"])
+    assert info.declared_frames is not None
+    assert info.declared_frames > info.num_frames
+    batch = decode(clips["edit_list"], FramePolicy(num_frames=4, count="declared"))
+    expected = np.linspace(0, info.declared_frames - 1, 4, dtype=int).clip(max=info.num_frames - 1)
+    assert list(batch.indices) == expected.tolist()
+    assert [w.code for w in batch.warnings] == ["declared_count"]
+    assert str(info.declared_frames) in batch.warnings[0].message
+    shown = decode(clips["edit_list"], FramePolicy(num_frames=4))
+    assert shown.indices == uniform_indices(info.num_frames, 4)
+    assert shown.warnings == ()
+
+
+def test_a_count_that_is_not_declared_or_right(clips):
+    assert probe(clips["mkv"]).declared_frames is None
+    batch = decode(clips["mkv"], FramePolicy(num_frames=4, count="declared"))
+    assert batch.indices == uniform_indices(75, 4)
+    assert [w.code for w in batch.warnings] == ["declared_count"]
+    assert probe(clips["b_frames"]).declared_frames == 75
+    assert decode(clips["b_frames"], FramePolicy(num_frames=4, count="declared")).warnings == ()
+
+
+def test_a_budget_for_the_whole_clip():
+    policy = FramePolicy(total_pixels=100_000, max_pixels=60_000, min_pixels=9_000)
+    assert pixel_bounds(policy, 2) == (9_000, 60_000)
+    assert pixel_bounds(policy, 8) == (9_000, 25_000)
+    assert pixel_bounds(policy, 1000) == (9_000, 9_450)
+    assert pixel_bounds(FramePolicy(max_pixels=5), 8) == (None, 5)
+
+
+def test_a_budget_for_the_whole_clip_is_kept(clips):
+    batch = decode(clips["b_frames"], FramePolicy(num_frames=8, total_pixels=8 * 768))
+    assert batch.frames.shape == (8, 32, 48, 3)
