@@ -43,6 +43,7 @@ complete -c lmms -f -a '(lmms completion --words -- (commandline -cp) 2>/dev/nul
 """
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
+_MEDIA_COMMANDS = ("doctor", "frames", "probe")
 _LISTS = ("tasks", "models", "groups", "experiments")
 _KEYS = ("limit=", "seed=", "num_fewshot=", "repeats=", "output.dir=")
 _GENERATION = ("do_sample=", "max_new_tokens=", "temperature=", "top_k=", "top_p=", "seed=")
@@ -64,6 +65,13 @@ _FLAGS = {
         *("--quiet", "--help"),
     ),
     "ls": ("--match", "--json", "--task-path", "--config-dir", "--help"),
+    "media": ("--json", "--help"),
+    "media doctor": ("--all", "--full", "--quick", "--json", "--help"),
+    "media frames": (
+        *("--num-frames", "--fps", "--max-frames", "--indices", "--times", "--task"),
+        *("--output", "--dir", "--columns", "--json", "--help"),
+    ),
+    "media probe": ("--json", "--help"),
     "show": ("--samples", "--status", "--limit", "--yaml", "--json", "--help"),
     "version": ("--json", "--help"),
     "completion": ("--help",),
@@ -93,7 +101,10 @@ def complete(line: str) -> list[str]:
     typed = [w for w in before[1:] if w]
     command = typed[0] if typed and typed[0] in COMMANDS else ""
     if current.startswith("-"):
-        candidates: Sequence[str] = _FLAGS.get(command, _FLAGS[""])
+        longer = " ".join(typed[:2])
+        candidates: Sequence[str] = _FLAGS.get(longer, _FLAGS.get(command, _FLAGS[""]))
+    elif command == "media":
+        candidates = _after_media(current, typed)
     elif command == "ls":
         candidates = _LISTS
     elif command == "completion":
@@ -105,6 +116,15 @@ def complete(line: str) -> list[str]:
         if not typed:
             candidates = [*candidates, *COMMANDS]
     return sorted({c for c in candidates if c.startswith(current)})
+
+
+def _after_media(current: str, typed: Sequence[str]) -> Sequence[str]:
+    """Files are the shell's to complete; what only `lmms` knows is the tasks."""
+    if len(typed) == 1:
+        return _MEDIA_COMMANDS
+    if (typed[1] == "doctor" and len(typed) == 2) or typed[-1] == "--task":
+        return _names("task")
+    return _words(current, typed) if "=" in current or "." in current else ()
 
 
 def _words(current: str, typed: Sequence[str]) -> list[str]:

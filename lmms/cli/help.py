@@ -16,6 +16,7 @@ Commands
   plan WORDS       what would run: documents, requests, frames, tokens
                    --render counts fully, --json, --yaml prints a run file
   ls WHAT          tasks, models, groups or experiments; --match PATTERN, --json
+  media WHAT       looks at media: probe, frames, doctor
   show RUN         a finished or running run; --samples TASK, --yaml, --json
   version          versions of what can change a result
   completion SHELL the script for bash, zsh or fish
@@ -83,6 +84,34 @@ lmms show RUN: a finished or running run
   --json
 """
 
+MEDIA = """\
+lmms media probe | frames | doctor: looks at media files; needs no model
+
+  lmms media probe FILE... [--json]
+    size, exact count of frames, duration, rate, codec, rotation, damage
+
+  lmms media frames FILE [-o SHEET.png] [--dir DIR] [--columns N] [--json]
+    writes the chosen frames, with indices and times, as one picture
+    (frames.png), or with --dir each as a PNG file of its own size
+    --num-frames N       evenly spread; 8 if nothing is chosen
+    --fps RATE           frames per second, at most --max-frames N
+    --indices I,J,...    positions from 0
+    --times S,S,...      seconds from the first frame
+    --task TASK WORDS    the task's own frames, e.g. media.num_frames=4
+
+  lmms media doctor TASK | FOLDER | FILE... [WORDS] [--json]
+    checks all media of a task, a folder or files before a run, in parallel:
+    missing, damaged, rotated, of variable rate, over budget, duplicate; and
+    says which frames a run takes and how many samples would fail
+    --full               decodes every frame, not only those that are taken
+    --quick              only reads the indexes
+    --all                lists also what is fine
+
+Exit codes: 0 all is fine, 2 words that make no sense, 4 media that are
+missing, damaged or unreadable (the rest is shown). Rotation, variable rate
+and duplicates are remarks, not faults.
+"""
+
 VERSION = """\
 lmms version: versions of lmms and of what can change a result
 
@@ -102,6 +131,7 @@ TEXTS = {
     "run": MAIN,
     "plan": PLAN,
     "ls": LS,
+    "media": MEDIA,
     "show": SHOW,
     "version": VERSION,
     "completion": COMPLETION,

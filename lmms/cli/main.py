@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lmms.errors import ConfigError, LmmsError, nearest
 
-COMMANDS = ("completion", "ls", "plan", "run", "show", "version")
+COMMANDS = ("completion", "ls", "media", "plan", "run", "show", "version")
 _INTERNAL_ERROR = 1
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141

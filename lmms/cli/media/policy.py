@@ -1,0 +1,126 @@
+"""The flags that choose frames, shared by the media commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from lmms.cli.arguments import Arguments
+from lmms.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lmms.config.plan import RunPlan
+    from lmms.types import FramePolicy
+
+FLAGS: Final[Mapping[str, str]] = {
+    "--num-frames": "N",
+    "--fps": "RATE",
+    "--max-frames": "N",
+    "--indices": "I,J,…",
+    "--times": "SECONDS,…",
+    "--task": "TASK",
+}
+_CHOICES = ("--num-frames", "--fps", "--indices", "--times", "--task")
+
+
+def read_policy(arguments: Arguments, overrides: Sequence[str]) -> FramePolicy:
+    """Returns the frame policy that the flags, or a task with overrides, name.
+
+    Raises:
+        ConfigError: Flags that contradict each other, overrides without a task, a bad number.
+    """
+    chosen = [flag for flag in _CHOICES if arguments.value(flag) is not None]
+    if len(chosen) > 1:
+        raise ConfigError(
+            f"{' and '.join(chosen)} both choose frames", origin="command line", allowed=_CHOICES
+        )
+    if overrides and "--task" not in chosen:
+        raise ConfigError(
+            f"{overrides[0]!r} changes a task, and none is named",
+            origin="command line",
+            hint="words like media.num_frames=4 go with --task",
+        )
+    task = arguments.value("--task")
+    if task is not None:
+        return _policy_of_task(task, overrides)
+    return _policy_of_flags(arguments)
+
+
+def _policy_of_flags(arguments: Arguments) -> FramePolicy:
+    from lmms.types import FramePolicy
+
+    given: dict[str, Any] = {
+        "num_frames": number(arguments, "--num-frames"),
+        "fps": _one(arguments, "--fps", float),
+        "max_frames": number(arguments, "--max-frames"),
+        "indices": _several(arguments, "--indices", int),
+        "times": _several(arguments, "--times", float),
+    }
+    given = {k: v for k, v in given.items() if v is not None}
+    if "max_frames" in given and "fps" not in given:
+        raise ConfigError("--max-frames bounds --fps, which is not given", origin="command line")
+    if "fps" in given:
+        if not 0 < given["fps"] < float("inf"):
+            raise ConfigError(f"--fps {given['fps']:g}", origin="--fps", allowed="above 0")
+        given["num_frames"] = None
+    return FramePolicy(**given)
+
+
+def plan_of_task(task: str, overrides: Sequence[str]) -> RunPlan:
+    """Returns the plan of a task (or of several) for a model that needs no weights.
+
+    Raises:
+        LmmsError: As for `lmms plan`.
+    """
+    from lmms.cli import targets
+
+    words = (f"task={task}", *overrides)
+    if not any(word.startswith("model=") for word in overrides):
+        words = ("model=dummy", *words)
+    return targets.single_or_batch(Arguments(words=words))[0].plan
+
+
+def _policy_of_task(task: str, overrides: Sequence[str]) -> FramePolicy:
+    planned = plan_of_task(task, overrides).tasks
+    if len(planned) != 1:
+        raise ConfigError(
+            f"--task takes one task, and {task!r} is {len(planned)}",
+            origin="--task",
+            suggestions=[t.label for t in planned][:3],
+        )
+    return planned[0].frame_policy
+
+
+def number(arguments: Arguments, flag: str) -> int | None:
+    """Returns a flag's count of things.
+
+    Raises:
+        ConfigError: It is no whole number above zero.
+    """
+    value: int | None = _one(arguments, flag, int)
+    if value is not None and value < 1:
+        raise ConfigError(f"{flag} {value}", origin=flag, allowed="1 and above")
+    return value
+
+
+def _one(arguments: Arguments, flag: str, kind: Callable[[str], Any]) -> Any:
+    text = arguments.value(flag)
+    return None if text is None else _parsed(text, flag, kind)
+
+
+def _several(arguments: Arguments, flag: str, kind: Callable[[str], Any]) -> Any:
+    text = arguments.value(flag)
+    if text is None:
+        return None
+    values = tuple(_parsed(part, flag, kind) for part in text.split(",") if part.strip())
+    if not values:
+        raise ConfigError(f"{flag} names nothing", origin=flag, allowed=FLAGS[flag])
+    return values
+
+
+def _parsed(text: str, flag: str, kind: Callable[[str], Any]) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        what = "whole number" if kind is int else "number"
+        raise ConfigError(f"{flag}: {text!r} is no {what}", origin=flag) from None

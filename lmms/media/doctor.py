@@ -1,0 +1,369 @@
+"""Examines media before a run: what is missing or damaged, and what the run will do with each.
+
+Every medium is examined on its own, on threads; what is wrong with one is a finding about it and
+never stops the others.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from lmms.errors import MediaError
+from lmms.media.errors import (
+    MediaNotFoundError,
+    MediaRangeError,
+    MediaTooLargeError,
+    MediaUnreadableError,
+    MediaUnsupportedError,
+)
+from lmms.media.hashing import hash_file
+from lmms.media.images import image_size, load_image
+from lmms.media.sampling import frame_indices
+from lmms.media.video import (
+    FrameBatch,
+    VideoInfo,
+    bounded_size,
+    decode,
+    frame_times,
+    probe,
+)
+from lmms.types import FramePolicy, MediaRef
+
+Severity = Literal["error", "warning", "note"]
+Depth = Literal["index", "chosen", "full"]
+
+_RANK: Final = {"error": 0, "warning": 1, "note": 2}
+#: Frames that nobody looks at are made this small, which decodes them all the same.
+_TINY: Final = (8, 8)
+_CODES: Final[tuple[tuple[type[MediaError], str], ...]] = (
+    (MediaNotFoundError, "missing"),
+    (MediaUnreadableError, "unreadable"),
+    (MediaTooLargeError, "too_large"),
+    (MediaUnsupportedError, "unsupported"),
+    (MediaRangeError, "out_of_range"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found out about a medium."""
+
+    code: str
+    """Stable name: missing, empty, unreadable, no_video, undecodable, too_large, unsupported,
+    out_of_range (errors); a code of `MediaWarning`, over_budget (warnings); rotated,
+    variable_rate, few_frames, capped, resized, duplicate, not_examined (notes)."""
+    severity: Severity
+    """`error`: loading it fails, and its samples with it. `warning`: it is shown, but damaged or
+    at a price. `note`: a fact that is dealt with."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A medium to examine, and who needs it."""
+
+    ref: MediaRef
+    name: str
+    """What reports call it."""
+    samples: frozenset[str] = frozenset()
+    """The samples that show it; empty where it belongs to no task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What was found out about one medium."""
+
+    subject: Subject
+    findings: tuple[Finding, ...] = ()
+    """Worst first."""
+    info: VideoInfo | None = None
+    size: tuple[int, int] | None = None
+    """(height, width) within the policy's pixel bounds, before a model's own sizing rule."""
+    indices: tuple[int, ...] = ()
+    """Positions of the frames that a run takes."""
+    times: tuple[float, ...] = ()
+    """Their seconds from the first frame."""
+
+    @property
+    def status(self) -> Severity | Literal["fine"]:
+        """The worst finding's severity; notes do not keep a medium from being fine."""
+        worst = self.findings[0].severity if self.findings else "note"
+        return "fine" if worst == "note" else worst
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the frames that a run takes, at `size`."""
+        if self.size is None:
+            return 0
+        return max(1, len(self.indices)) * self.size[0] * self.size[1] * 3
+
+
+def examine(
+    subjects: Sequence[Subject],
+    *,
+    depth: Depth = "chosen",
+    workers: int = 0,
+    budget_bytes: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Examination]:
+    """Examines media in parallel.
+
+    Args:
+        subjects: What to examine.
+        depth: `index` reads no pictures, `chosen` decodes the frames that a run takes, `full`
+            decodes every frame.
+        workers: Threads; 0: one per core.
+        budget_bytes: More bytes of frames for one medium are a warning.
+        progress: Told how many are done, after each.
+
+    Returns:
+        One examination for each subject, worst first: by severity, then by how many samples are
+        concerned, then by name.
+    """
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="lmms-doctor")
+    done: list[Examination] = []
+    try:
+        futures = [pool.submit(_examine, s, depth, budget_bytes, stop) for s in subjects]
+        for future in as_completed(futures):
+            done.append(future.result())
+            if progress is not None:
+                progress(len(done))
+    finally:
+        # After Ctrl-C nothing new is begun, and a decode that goes on is not waited for.
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+    return sorted(_with_duplicates(done), key=_order)
+
+
+def _order(examination: Examination) -> tuple[Any, ...]:
+    worst = examination.findings[0] if examination.findings else None
+    rank = 3 if worst is None else _RANK[worst.severity]
+    return rank, -len(examination.subject.samples), examination.subject.name
+
+
+def _examine(
+    subject: Subject, depth: Depth, budget_bytes: int | None, stop: threading.Event
+) -> Examination:
+    if stop.is_set():
+        return Examination(subject=subject)
+    ref = subject.ref
+    try:
+        if ref.kind == "video" or (ref.kind == "image" and ref.frame is not None):
+            found = _video(subject, depth)
+        elif ref.kind == "image":
+            found = _image(subject, depth)
+        else:
+            found = _other(subject)
+    except MediaError as error:
+        return Examination(subject=subject, findings=(_failure(error, ref),))
+    extra = [] if budget_bytes is None else _over_budget(found, budget_bytes)
+    findings = sorted((*found.findings, *extra), key=lambda f: _RANK[f.severity])
+    return replace(found, findings=tuple(findings))
+
+
+def _failure(error: MediaError, ref: MediaRef) -> Finding:
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "undecodable")
+    if code == "undecodable" and "no video stream" in error.message:
+        code = "no_video"
+    if code == "undecodable" and ref.path is not None and _is_empty(ref.path):
+        code = "empty"
+    return Finding(code, "error", " ".join(str(error).split()))
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return Path(path).stat().st_size == 0
+    except (OSError, ValueError):
+        return False
+
+
+def _policy(ref: MediaRef) -> FramePolicy:
+    policy = ref.policy or FramePolicy()
+    if ref.frame is not None:
+        return FramePolicy(indices=(ref.frame,), rotate=policy.rotate)
+    return policy
+
+
+def _video(subject: Subject, depth: Depth) -> Examination:
+    path, policy = str(subject.ref.path), _policy(subject.ref)
+    info = probe(path)
+    findings = [Finding(w.code, "warning", w.message) for w in info.warnings]
+    if depth == "index":
+        times = frame_times(path).tolist()
+        indices = frame_indices(policy, total=info.num_frames, rate=info.frame_rate, times=times)
+        chosen = tuple(times[i] for i in indices)
+    else:
+        batch = _decoded(path, policy, info, depth)
+        indices, chosen = batch.indices, batch.times
+        known = {(f.code, f.message) for f in findings}
+        findings += [
+            Finding(w.code, "warning", w.message)
+            for w in batch.warnings
+            if (w.code, w.message) not in known
+        ]
+    height, width = info.height, info.width
+    if not policy.rotate:
+        height, width = info.stored_height, info.stored_width
+    size = bounded_size(height, width, policy.min_pixels, policy.max_pixels)
+    findings += _facts(info, policy, len(indices), (height, width), size)
+    return Examination(
+        subject=subject,
+        findings=tuple(findings),
+        info=info,
+        size=size,
+        indices=indices,
+        times=chosen,
+    )
+
+
+def _decoded(path: str, policy: FramePolicy, info: VideoInfo, depth: Depth) -> FrameBatch:
+    batch = decode(path, policy, size=lambda *_: _TINY)
+    if depth == "chosen":
+        return batch
+    every = decode(path, FramePolicy(indices=tuple(range(info.num_frames))), size=lambda *_: _TINY)
+    return replace(batch, warnings=tuple(dict.fromkeys((*batch.warnings, *every.warnings))))
+
+
+def _facts(
+    info: VideoInfo,
+    policy: FramePolicy,
+    taken: int,
+    native: tuple[int, int],
+    size: tuple[int, int],
+) -> list[Finding]:
+    """Returns the notes: what is unusual and dealt with."""
+    notes = []
+    if info.rotation:
+        done = "is applied" if policy.rotate else "is not applied (media.rotate=false)"
+        notes.append(("rotated", f"a rotation by {info.rotation} degrees {done}"))
+    if info.is_vfr:
+        notes.append(("variable_rate", "frames are shown for different lengths of time"))
+    explicit = policy.indices is not None or policy.times is not None
+    if not explicit and policy.fps is None and policy.num_frames and taken < policy.num_frames:
+        notes.append(("few_frames", f"all {taken} frames are taken of {policy.num_frames} wanted"))
+    cap = policy.max_frames or policy.num_frames
+    if not explicit and policy.fps is not None and info.frame_rate and cap:
+        asked = int(info.num_frames / info.frame_rate * policy.fps)
+        if asked > cap:
+            notes.append(("capped", f"{policy.fps:g} fps asks for {asked} frames, {cap} allowed"))
+    if size != native:
+        notes.append(("resized", f"{_by(native)} becomes {_by(size)} within the pixel bounds"))
+    return [Finding(code, "note", message) for code, message in notes]
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"
+
+
+def _image(subject: Subject, depth: Depth) -> Examination:
+    ref = subject.ref
+    source: Any = ref.data if ref.data is not None else str(ref.path)
+    if depth == "index":
+        height, width = image_size(source)
+    else:
+        height, width = load_image(source).shape[:2]
+    policy = ref.policy
+    bounds = (None, None) if policy is None else (policy.min_pixels, policy.max_pixels)
+    native, size = (height, width), bounded_size(height, width, *bounds)
+    findings: tuple[Finding, ...] = ()
+    if size != native:
+        message = f"{_by(native)} becomes {_by(size)} within the pixel bounds"
+        findings = (Finding("resized", "note", message),)
+    return Examination(subject=subject, findings=findings, size=size)
+
+
+def _other(subject: Subject) -> Examination:
+    """A medium that is only looked for, not into."""
+    if subject.ref.path is not None:
+        hash_file(subject.ref.path)
+    message = f"a medium of the kind {subject.ref.kind} is there; its content is not examined"
+    return Examination(subject=subject, findings=(Finding("not_examined", "note", message),))
+
+
+def _over_budget(found: Examination, budget_bytes: int) -> list[Finding]:
+    if found.nbytes <= budget_bytes:
+        return []
+    message = (
+        f"{max(1, len(found.indices))} frames of {_by(found.size or (0, 0))} take "
+        f"{_mebibytes(found.nbytes)} where {_mebibytes(budget_bytes)} may be held; "
+        "fewer frames, or media.max_pixels, take less"
+    )
+    return [Finding("over_budget", "warning", message)]
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB"
+
+
+def _with_duplicates(examinations: Iterable[Examination]) -> list[Examination]:
+    """Adds a note to files whose content another file has too; only equal sizes are hashed."""
+    done = list(examinations)
+    by_size: dict[int, dict[str, None]] = {}
+    for path in dict.fromkeys(e.subject.ref.path for e in done if e.status != "error"):
+        if path is not None:
+            by_size.setdefault(_size_of(path), {})[path] = None
+    first: dict[Hashable, str] = {}
+    copies: dict[str, str] = {}
+    for paths in by_size.values():
+        for path in sorted(paths) if len(paths) > 1 else ():
+            original = first.setdefault(_digest(path), path)
+            if original != path:
+                copies[path] = original
+    return [_noted(e, copies.get(e.subject.ref.path or "")) for e in done]
+
+
+def _size_of(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return -1
+
+
+def _digest(path: str) -> Hashable:
+    try:
+        return hash_file(path)
+    except MediaError:
+        return (path,)
+
+
+def _noted(examination: Examination, original: str | None) -> Examination:
+    if original is None:
+        return examination
+    note = Finding("duplicate", "note", f"its content is that of {original}")
+    return replace(examination, findings=(*examination.findings, note))
+
+
+@dataclass(slots=True)
+class SubjectList:
+    """Collects media so that each is examined once, whoever shows it."""
+
+    _samples: dict[Hashable, set[str]] = field(default_factory=dict)
+    _first: dict[Hashable, tuple[MediaRef, str]] = field(default_factory=dict)
+
+    def add(self, ref: MediaRef, *, name: str = "", sample: str | None = None) -> None:
+        """Adds a medium.
+
+        Args:
+            ref: The medium; the same one with another policy is another subject.
+            name: For bytes, which have none of their own.
+            sample: Who shows it.
+        """
+        key = (ref.kind, ref.path, ref.data, ref.frame, ref.policy)
+        self._first.setdefault(key, (ref, ref.path or name or "<memory>"))
+        found = self._samples.setdefault(key, set())
+        if sample is not None:
+            found.add(sample)
+
+    def subjects(self) -> list[Subject]:
+        """Returns what was added, in the order of the first mention."""
+        return [
+            Subject(ref=ref, name=name, samples=frozenset(self._samples[key]))
+            for key, (ref, name) in self._first.items()
+        ]

@@ -1,0 +1,226 @@
+"""`lmms media`: probe, frames and doctor."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lmms.cli.completion import complete
+from lmms.media import load_image, probe, read_frames
+
+MINE = """\
+task: mine
+version: "1"
+modalities: [text, video]
+dataset: {{path: {data}, id_field: id}}
+prompt: {{video: video, text: "{{{{q}}}}"}}
+target: "{{{{a}}}}"
+generation: {{max_new_tokens: 4}}
+scorer: exact_match
+metrics: [{{name: acc}}]
+"""
+
+
+@pytest.fixture
+def clip(repository, tmp_path):
+    source = repository / "lmms/_data/embedded/longvideobench/videos/clip06.mkv"
+    return shutil.copy(source, tmp_path / "a clip é.mkv")
+
+
+def test_probe_shows_what_can_be_read_and_fails_for_the_rest(lmms, clip, tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    result = lmms("media", "probe", "text.mp4", clip.name, "none.mp4")
+    assert result.code == 4
+    row = next(line for line in result.out.splitlines() if line.startswith(clip.name))
+    shown = "288x192 1 174 117.400 10 h264 matroska yuv420p 25 key frames"
+    assert " ".join(row.split()[3:]) == shown
+    assert "text.mp4: not a readable video file" in result.err
+    assert "none.mp4: no such file" in result.err
+
+
+def test_probe_as_json(lmms, clip):
+    result = lmms("media", "probe", "--json", str(clip), "none.mp4")
+    assert result.code == 4
+    facts, missing = result.json
+    info = probe(clip)
+    assert facts["num_frames"] == info.num_frames
+    assert facts["frame_rate"] == "10"
+    assert facts["duration_seconds"] == info.duration_seconds
+    assert facts["key_frames"] == 25
+    assert facts["rotation"] == 0
+    assert facts["is_vfr"] is False
+    assert facts["warnings"] == []
+    assert missing["path"] == "none.mp4"
+    assert missing["error"]["exit_code"] == 4
+
+
+def test_probe_tells_damage_and_knows_images(lmms, clip, tmp_path):
+    data = clip.read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: len(data) // 2])
+    picture = tmp_path / "picture.png"
+    lmms("media", "frames", str(clip), "--indices", "3", "--dir", ".")
+    (tmp_path / f"{clip.stem}_000003.png").rename(picture)
+    result = lmms("media", "probe", "cut.mkv", "picture.png")
+    assert result.code == 0
+    assert "damaged" in result.out
+    assert "cut.mkv: truncated: " in result.err
+    assert result.out.splitlines()[-1].split()[:2] == ["picture.png", "288x192"]
+
+
+def test_frames_writes_a_labelled_sheet(lmms, clip, tmp_path):
+    result = lmms("media", "frames", str(clip), "--num-frames", "5", "-o", "sheet.png")
+    assert result.code == 0, result.err
+    rows = [line.split() for line in result.out.splitlines()[1:6]]
+    assert [int(index) for index, _ in rows] == [0, 293, 586, 879, 1173]
+    assert [float(time) for _, time in rows] == pytest.approx([0, 29.3, 58.6, 87.9, 117.3])
+    sheet = load_image(tmp_path / "sheet.png")
+    first = read_frames(clip, [0])[0]
+    # The first frame lies inside a border of eight pixels.
+    assert np.array_equal(sheet[8 : 8 + 192, 8 : 8 + 288], first)
+    label = sheet[8 + 192 : 8 + 192 + 22, 8 : 8 + 288]
+    assert (label == 235).any()
+
+
+def test_frames_are_written_one_by_one_at_their_own_size(lmms, clip, tmp_path):
+    result = lmms("media", "frames", str(clip), "--times", "0,5.55", "--dir", "out", "--json")
+    assert result.code == 0, result.err
+    assert result.json["indices"] == [0, 55]
+    assert "sheet" not in result.json
+    expected = read_frames(clip, [0, 55])
+    for frame, name in zip(expected, result.json["files"], strict=True):
+        assert np.array_equal(load_image(tmp_path / name), frame)
+
+
+def test_frames_of_a_task(lmms, clip):
+    words = ("media", "frames", str(clip), "--json", "--task", "longvideobench_val_v")
+    assert len(lmms(*words).json["indices"]) == 8
+    assert lmms(*words, "media.num_frames=3").json["indices"] == [0, 586, 1173]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["media"], 2, "allowed: "),
+        (["media", "prob"], 2, "did you mean: probe"),
+        (["media", "probe"], 2, "takes one file or more"),
+        (["media", "probe", "x", "--jsn"], 2, "did you mean: --json"),
+        (["media", "frames"], 2, "takes one file"),
+        (["media", "frames", "CLIP", "b.mp4"], 2, "'b.mp4' is another word"),
+        (["media", "frames", "CLIP", "media.fps=1"], 2, "go with --task"),
+        (["media", "doctor"], 2, "takes a task, a folder or files"),
+        (["media", "doctor", "longvideobench_val"], 2, "longvideobench_val_v"),
+        (["media", "doctor", "mme", "CLIP"], 2, "goes alone"),
+        (["media", "doctor", "mme", "media.num_frmes=2"], 2, "num_frames"),
+        (["media", "doctor", "CLIP", "--full", "--quick"], 2, "contradict"),
+        (["media", "doctor", "CLIP", "--workers", "0"], 2, "allowed: 1 and above"),
+        (["media", "frames", "CLIP", "--num-frames", "0"], 2, "allowed: 1 and above"),
+        (["media", "frames", "CLIP", "--num-frames", "x"], 2, "'x' is no whole number"),
+        (["media", "frames", "CLIP", "--fps", "-1"], 2, "allowed: above 0"),
+        (["media", "frames", "CLIP", "--fps", "nan"], 2, "allowed: above 0"),
+        (["media", "frames", "CLIP", "--max-frames", "4"], 2, "bounds --fps"),
+        (["media", "frames", "CLIP", "--fps", "1", "--times", "2"], 2, "both choose frames"),
+        (["media", "frames", "CLIP", "--indices", "0,9999"], 4, "there are 1174 frames"),
+        (["media", "frames", "CLIP", "--times", "-1"], 4, "seconds from the first frame"),
+        (["media", "frames", "CLIP", "--task", "longvideobench_val"], 2, "longvideobench_val_v"),
+        (["media", "frames", "CLIP", "-o", "/none/sheet.png"], 2, "cannot write /none/sheet.png"),
+        (["media", "frames", "none.mp4"], 4, "none.mp4: no such file"),
+    ],
+)
+def test_a_mistake_is_one_clear_error(lmms, clip, words, code, message):
+    result = lmms(*[str(clip) if word == "CLIP" else word for word in words])
+    assert (result.code, message in result.err) == (code, True), result.err
+    assert "Traceback" not in result.err
+
+
+def test_doctor_of_a_folder(lmms, clip, tmp_path):
+    folder = tmp_path / "media" / "deep"
+    folder.mkdir(parents=True)
+    data = clip.read_bytes()
+    (folder / "whole.mkv").write_bytes(data)
+    (folder / "cut.mkv").write_bytes(data[: len(data) // 2])
+    (folder / "empty.mp4").touch()
+    (folder / "notes.txt").write_text("no medium")
+    (folder / "again").symlink_to(tmp_path / "media")
+    result = lmms("media", "doctor", "media", "--num-frames", "3")
+    assert result.code == 4
+    lines = result.out.splitlines()
+    assert lines[0].split() == ["fails", "media/deep/empty.mp4"]
+    assert "        empty: " in lines[1]
+    assert lines[3].split() == ["damaged", "media/deep/cut.mkv"]
+    assert any(line.startswith("        run: 3 frames (0, ") for line in lines)
+    assert "media: 3 media, 1 fine, 1 damaged or large, 1 fails; 1 other file not" in result.out
+    assert "whole.mkv" not in result.out
+    assert "whole.mkv" in lmms("media", "doctor", "media", "--all").out
+
+
+def test_doctor_of_a_task_names_the_samples_that_would_fail(lmms, repository):
+    fine = lmms("media", "doctor", "longvideobench_val_v", "limit=14", "--quick")
+    assert (fine.code, fine.err) == (0, "")
+    assert "; 0 of 14 samples would fail" in fine.out
+    shown = lmms("media", "doctor", "longvideobench_val_v", "limit=14", "--json", "--quick").json
+    assert (shown["samples"], shown["errors"], shown["depth"]) == (14, 0, "index")
+    assert shown["media"] == len(shown["items"]) == 2
+    item = shown["items"][0]
+    assert len(item["samples"]) == 7
+    assert len(item["indices"]) == len(item["times"]) == 8
+    assert item["bytes"] == 8 * 192 * 288 * 3
+
+
+def test_doctor_of_a_task_with_a_missing_clip(lmms, tmp_path):
+    rows = [f'{{"id": "{i}", "video": "clip{i % 2}.mkv", "q": "?", "a": "x"}}' for i in range(4)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.yaml").write_text(MINE.format(data=tmp_path / "rows.jsonl"))
+    result = lmms("media", "doctor", "mine", f"env.task_paths=[{tmp_path / 'tasks'}]", "--json")
+    assert result.code == 4, result.err
+    assert result.json["errors"] == 2
+    assert result.json["samples_failing"] == ["0", "1", "2", "3"]
+    assert {f["code"] for i in result.json["items"] for f in i["findings"]} == {"missing"}
+
+
+def test_doctor_of_bare_files(lmms, clip, tmp_path):
+    assert lmms("media", "doctor", str(clip)).code == 0
+    missing = lmms("media", "doctor", str(clip), "none.mp4", "--json")
+    assert missing.code == 4
+    assert [i["status"] for i in missing.json["items"]] == ["error", "fine"]
+
+
+def test_help(lmms):
+    for words in (["media", "--help"], ["media", "frames", "--help"], ["help", "media"]):
+        assert lmms(*words).out.startswith("lmms media probe | frames")
+    assert "  media WHAT" in lmms("--help").out
+
+
+def test_words_that_may_follow():
+    assert complete("lmms media ") == ["doctor", "frames", "probe"]
+    assert complete("lmms media frames x.mp4 --ti") == ["--times"]
+    assert "longvideobench_val_v" in complete("lmms media doctor long")
+    assert "longvideobench_val_v" in complete("lmms media frames x.mp4 --task long")
+    assert "media.num_frames=" in complete("lmms media doctor longvideobench_val_v media.n")
+
+
+def test_a_broken_name_does_not_break_the_table(lmms, clip, tmp_path):
+    clip.rename(tmp_path / "two\nlines.mkv")
+    result = lmms("media", "probe", "two\nlines.mkv")
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 2
+
+
+def test_a_name_with_a_leading_dash(lmms, clip, tmp_path):
+    clip.rename(tmp_path / "-x.mkv")
+    assert lmms("media", "probe", "--", "-x.mkv").code == 0
+
+
+def test_the_door_is_light(repository, tmp_path):
+    code = "import sys; from lmms.cli.main import main; main(['media', '--help']); " + (
+        "bad = {'numpy', 'pydantic', 'hydra', 'yaml', 'lmms._media'} & set(sys.modules); "
+        "sys.exit(str(bad) if bad else 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,160 @@
+"""Examining media before a run: one finding per defect, none for what is fine."""
+
+import os
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from lmms.media import encode_image
+from lmms.media.doctor import Subject, SubjectList, examine
+from lmms.types import FramePolicy, MediaRef
+
+
+def video(path, *samples, **policy):
+    ref = MediaRef(kind="video", path=str(path), policy=FramePolicy(**policy))
+    return Subject(ref=ref, name=str(path), samples=frozenset(samples))
+
+
+def one(subject, **options):
+    (found,) = examine([subject], **options)
+    return found
+
+
+def codes(examination):
+    return [finding.code for finding in examination.findings]
+
+
+def test_a_fine_clip_says_what_is_taken(clips):
+    found = one(video(clips["b_frames"], num_frames=4))
+    assert (found.status, codes(found)) == ("fine", [])
+    assert found.indices == (0, 24, 49, 74)
+    assert found.times == pytest.approx((0, 24 / 25, 49 / 25, 74 / 25))
+    assert found.size == (64, 96)
+    assert found.nbytes == 4 * 64 * 96 * 3
+    assert found.info is not None
+    assert found.info.num_frames == 75
+
+
+def test_what_cannot_be_loaded_is_an_error_with_its_kind(clips, tmp_path):
+    empty, text, pipe = tmp_path / "empty.mp4", tmp_path / "text.mp4", tmp_path / "pipe.mp4"
+    empty.touch()
+    text.write_text("no video")
+    os.mkfifo(pipe)
+    expected = {
+        tmp_path / "none.mp4": "missing",
+        empty: "empty",
+        text: "undecodable",
+        pipe: "unreadable",
+        tmp_path: "unreadable",
+    }
+    found = examine([video(path, "a") for path in expected])
+    assert {e.subject.ref.path: codes(e) for e in found} == {
+        str(path): [code] for path, code in expected.items()
+    }
+    assert {e.status for e in found} == {"error"}
+    short = one(video(clips["b_frames"], indices=(75,)))
+    assert codes(short) == ["out_of_range"]
+
+
+@pytest.mark.parametrize("depth", ["index", "chosen", "full"])
+def test_a_cut_clip_is_a_warning(clips, damaged, depth):
+    found = one(video(damaged(clips["mkv"], 0.5), num_frames=2), depth=depth)
+    assert found.status == "warning"
+    assert codes(found)[0] == "truncated"
+    assert len(found.indices) == 2
+
+
+def test_only_a_full_examination_sees_damage_between_the_chosen_frames(clips, tmp_path):
+    data = bytearray(clips["intra"].read_bytes())
+    start, end = data.index(b"mdat") + 4, data.index(b"moov")
+    middle = (start + end) // 2
+    data[middle : middle + 40] = b"\xff" * 40
+    path = tmp_path / "hole.mp4"
+    path.write_bytes(data)
+    assert one(video(path, num_frames=2), depth="index").status == "fine"
+    assert one(video(path, num_frames=2), depth="chosen").status == "fine"
+    assert one(video(path, num_frames=2), depth="full").status == "warning"
+
+
+def test_notes_do_not_keep_a_clip_from_being_fine(clips):
+    rotated = one(video(clips["rotated_90"], max_pixels=1000))
+    assert rotated.status == "fine"
+    assert codes(rotated) == ["rotated", "resized"]
+    assert rotated.size is not None
+    assert rotated.size[0] * rotated.size[1] <= 1000
+    assert codes(one(video(clips["vfr"]))) == ["variable_rate"]
+    assert codes(one(video(clips["b_frames"], num_frames=100))) == ["few_frames"]
+    capped = one(video(clips["b_frames"], num_frames=None, fps=5.0, max_frames=4))
+    assert codes(capped) == ["capped"]
+    assert len(capped.indices) == 4
+
+
+def test_more_than_may_be_held_is_a_warning(clips):
+    found = one(video(clips["b_frames"]), budget_bytes=100_000)
+    assert (found.status, codes(found)) == ("warning", ["over_budget"])
+    assert "8 frames of 96x64" in found.findings[0].message
+    assert one(video(clips["b_frames"]), budget_bytes=200_000).status == "fine"
+
+
+def test_copies_are_noted_once_each(clips, tmp_path):
+    first = shutil.copy(clips["mkv"], tmp_path / "a.mkv")
+    second = shutil.copy(clips["mkv"], tmp_path / "b.mkv")
+    other = bytearray(clips["mkv"].read_bytes())
+    other[-1] ^= 1  # the same size, another content
+    (tmp_path / "c.mkv").write_bytes(other)
+    found = examine([video(p) for p in (first, second, tmp_path / "c.mkv")])
+    noted = {e.subject.ref.path: codes(e) for e in found if "duplicate" in codes(e)}
+    assert list(noted) == [str(second)]
+
+
+def test_images_from_files_and_from_bytes(tmp_path):
+    data = encode_image(np.zeros((20, 30, 3), np.uint8))
+    (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
+    cases = {
+        "fine": MediaRef(kind="image", data=data),
+        "error": MediaRef(kind="image", path=str(tmp_path / "cut.png")),
+    }
+    for status, ref in cases.items():
+        assert one(Subject(ref=ref, name="picture")).status == status
+    assert one(Subject(ref=cases["fine"], name="picture")).size == (20, 30)
+
+
+def test_the_worst_comes_first(clips, damaged, tmp_path):
+    cut = damaged(clips["mkv"], 0.5)
+    few, many = tmp_path / "few.mp4", tmp_path / "many.mp4"
+    subjects = [video(clips["b_frames"], "a"), video(cut), video(few, "a"), video(many, "a", "b")]
+    names = [e.subject.name for e in examine(subjects)]
+    assert names == [str(many), str(few), str(cut), str(clips["b_frames"])]
+
+
+def test_one_medium_is_examined_once_for_all_its_samples(clips):
+    listed = SubjectList()
+    ref = MediaRef(kind="video", path=str(clips["b_frames"]), policy=FramePolicy())
+    for sample in ("a", "b", "a"):
+        listed.add(ref, sample=sample)
+    listed.add(MediaRef(kind="video", path=ref.path, policy=FramePolicy(num_frames=2)))
+    first, second = listed.subjects()
+    assert first.samples == {"a", "b"}
+    assert second.samples == frozenset()
+
+
+def test_progress_counts_up(clips):
+    seen = []
+    examine([video(clips["b_frames"])] * 3, progress=seen.append)
+    assert seen == [1, 2, 3]
+
+
+def test_an_interruption_ends_it(clips):
+    """What has not begun is not begun, and no thread is left at work."""
+
+    def interrupt(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        examine([video(clips["b_frames"])] * 200, workers=1, progress=interrupt)
+    for thread in threading.enumerate():
+        if thread.name.startswith("lmms-doctor"):
+            thread.join(5)
+            assert not thread.is_alive()
