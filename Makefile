@@ -3,8 +3,9 @@
 SHELL := bash
 BIN := .venv/bin
 JOBS ?= auto
+FUZZ_SECONDS ?= 600
 
-.PHONY: help setup demo test check lint bench wheel embedded fuzz clean
+.PHONY: help setup demo test check lint bench wheel embedded fuzz asan clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  /'
@@ -43,8 +44,17 @@ embedded: setup  ## make the embedded clips again and train the canary again (CP
 	$(BIN)/python -m tools.embedded.train --out lmms/_data/embedded/canary-qwen3vl
 	$(BIN)/python -m tools.embedded.evaluate
 
-fuzz: setup      ## long fuzzing of the media layer
+fuzz: setup      ## fuzz the media layer with nightly Rust, FUZZ_SECONDS for each target
+	command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
+	for target in video image encode container; do \
+	  cargo +nightly fuzz run --fuzz-dir rust_media/fuzz $$target -- -max_len=20000 -timeout=20 \
+	    -rss_limit_mb=4096 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 	LMMS_FUZZ=long $(BIN)/pytest tests/media -k "hostile or fuzz" -q
+
+asan: setup      ## the core's tests under AddressSanitizer, with nightly Rust
+	RUSTFLAGS=-Zsanitizer=address cargo +nightly test --quiet --package media-core \
+	  --target $(shell rustc -vV | sed -n 's/^host: //p') --target-dir target/asan
 
 clean:           ## everything that can be made again
 	rm -rf .venv target dist lmms/_media*.so
