@@ -44,6 +44,14 @@ class MediaInternalError(MediaError, RuntimeError):
     """A defect of the media layer, contained so that it costs one sample."""
 
 
+class MediaWorkerError(MediaError, RuntimeError):
+    """A medium ended the process that decoded it (`media.isolation`)."""
+
+
+class MediaTimeoutError(MediaError, TimeoutError):
+    """Decoding a medium took longer than `media.timeout_seconds`."""
+
+
 _CLASSES: dict[str, type[MediaError]] = {
     "NotFoundError": MediaNotFoundError,
     "UnreadableError": MediaUnreadableError,
