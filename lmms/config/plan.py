@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lmms.config.schema import RunConfig
+from lmms.config.schema import FrameConfig, MediaConfig, RunConfig
 from lmms.types import FramePolicy, GenerationArgs, digest_of
 
 PLAN_SCHEMA: Final = "lmms-plan/1"
@@ -24,7 +24,7 @@ _NOT_IN_FINGERPRINT: dict[str, frozenset[str] | None] = {
     "env": frozenset(
         {"cache_dir", "data_roots", "task_paths", "offline", "name", "variables", "trust_task_code"}
     ),
-    "media": frozenset({"workers", "prefetch_bytes", "cache_bytes"}),
+    "media": frozenset(MediaConfig.model_fields) - frozenset(FrameConfig.model_fields),
     "model": frozenset(
         {
             "batch_size",

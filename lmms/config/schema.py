@@ -111,7 +111,16 @@ class MediaConfig(FrameConfig):
     """Group `media`: frames to take, and how media work is run."""
 
     workers: NonNegativeInt = 0
-    """Threads that decode; 0: one per core."""
+    """Media that are loaded at the same time; 0: one per core."""
+    threads: NonNegativeInt = 0
+    """Threads that decode, over all media together; 0: one per core."""
+    isolation: Literal["auto", "process", "none"] = "auto"
+    """What is decoded in worker processes: auto: videos and sound that are no plain files (members
+    of archives, rows of tables, bytes); process: everything; none: nothing."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+    """Time for one medium in a worker process, which is ended after it."""
+    worker_memory_bytes: PositiveInt = 2 * 2**30
+    """Memory for decoding one medium in a worker process, beside its pixels."""
     prefetch_bytes: PositiveInt = 512 * 2**20
     """Decoded pixels that may wait for the model."""
     cache_bytes: NonNegativeInt = 256 * 2**20

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
         MediaInternalError,
         MediaNotFoundError,
         MediaRangeError,
+        MediaTimeoutError,
         MediaTooLargeError,
         MediaUnreadableError,
         MediaUnsupportedError,
+        MediaWorkerError,
     )
     from lmms.media.hashing import hash_bytes, hash_file, hash_frames
     from lmms.media.images import (
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         load_image,
         resize_image,
     )
+    from lmms.media.isolation import Isolation, IsolationStatistics
     from lmms.media.lance_source import LanceVideoSource
     from lmms.media.prefetch import LoaderStatistics, MediaLoader
     from lmms.media.qwen_vl import (
@@ -66,13 +69,16 @@ _HOMES = {
         "MediaInternalError",
         "MediaNotFoundError",
         "MediaRangeError",
+        "MediaTimeoutError",
         "MediaTooLargeError",
         "MediaUnreadableError",
         "MediaUnsupportedError",
+        "MediaWorkerError",
     ),
     "controls": ("apply_control",),
     "hashing": ("hash_bytes", "hash_file", "hash_frames"),
     "images": ("encode_image", "image_data_url", "image_size", "load_image", "resize_image"),
+    "isolation": ("Isolation", "IsolationStatistics"),
     "lance_source": ("LanceVideoSource",),
     "prefetch": ("LoaderStatistics", "MediaLoader"),
     "references": ("resolve", "resolve_media_reference"),
@@ -109,6 +115,8 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 
 __all__ = [
     "FrameBatch",
+    "Isolation",
+    "IsolationStatistics",
     "LanceVideoSource",
     "LoaderStatistics",
     "MediaDamageWarning",
@@ -118,10 +126,12 @@ __all__ = [
     "MediaNotFoundError",
     "MediaRangeError",
     "MediaSource",
+    "MediaTimeoutError",
     "MediaTooLargeError",
     "MediaUnreadableError",
     "MediaUnsupportedError",
     "MediaWarning",
+    "MediaWorkerError",
     "VideoInfo",
     "apply_control",
     "decode",

@@ -12,6 +12,7 @@ from typing import Any
 
 from lmms.media.errors import MediaUnsupportedError
 from lmms.media.images import load_image, resize_image
+from lmms.media.source import open_source
 from lmms.media.video import SizeRule, decode
 from lmms.types import FramePolicy, MediaRef
 
@@ -71,12 +72,13 @@ def medium_of(ref: MediaRef) -> Any:
 
     Raises:
         MediaUnsupportedError: The reference has neither path nor data.
+        MediaError: Its archive or table cannot be reached.
     """
     if ref.data is not None:
         return ref.data
     if ref.path is None:
         raise MediaUnsupportedError(f"a {ref.kind} reference without path or data")
-    return ref.path
+    return open_source(ref.path).native()
 
 
 def uses_ffmpeg(ref: MediaRef) -> bool:

@@ -7,24 +7,29 @@ and a second request for something that is being decoded waits for it instead of
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 from lmms.media.controls import apply_control
-from lmms.media.errors import MediaUnsupportedError
+from lmms.media.errors import MediaUnsupportedError, native
 from lmms.media.hashing import file_identity, hash_bytes, hash_file
-from lmms.media.images import load_image, resize_image
-from lmms.media.video import SizeRule, decode
+from lmms.media.isolation import DEFAULT_MEMORY_BYTES, DEFAULT_TIMEOUT_SECONDS, Isolation
+from lmms.media.loading import Decoded, choice_of, load, uses_ffmpeg
+from lmms.media.source import is_url, split_locator
+from lmms.media.video import SizeRule
 from lmms.types import FramePolicy, LoadedMedia, MediaRef
 
 #: What an item is taken to need before the first one has been seen: 12 frames of 720p.
 _FIRST_GUESS_BYTES = 32 * 2**20
+
+IsolationMode = Literal["auto", "process", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +48,10 @@ class LoaderStatistics:
     """Bytes of pixels decoded."""
     decode_seconds: float = 0.0
     """Time spent decoding, summed over threads."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """Pixels as the cache holds them, before any control."""
-
-    frames: Any
-    indices: tuple[int, ...] = ()
-    times: tuple[float, ...] = ()
-    source: dict[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.frames.nbytes)
+    isolated: int = 0
+    """Media that were decoded in a worker process."""
+    workers_lost: int = 0
+    """Worker processes that a medium ended, or that were ended because it took too long."""
 
 
 class MediaLoader:
@@ -69,6 +63,12 @@ class MediaLoader:
             more may be submitted. Submitting never blocks: a consumer that needs a whole batch
             at once must get it whatever its size.
         decode_cache_bytes: Bytes of decoded pixels kept for further requests; 0 keeps none.
+        isolation: Which media are decoded in worker processes: `process` all, `none` none, `auto`
+            those that FFmpeg decodes and that are no plain files on this machine (still images
+            are decoded by memory-safe code). Results are the same.
+        timeout_seconds: Time for one medium in a worker process.
+        worker_memory_bytes: Memory for decoding one medium in a worker process, beside its pixels.
+        threads: Decoding threads of this process and of its workers; 0: one per core.
     """
 
     def __init__(
@@ -76,16 +76,31 @@ class MediaLoader:
         max_workers: int = 2,
         byte_budget: int = 2**30,
         decode_cache_bytes: int = 256 * 2**20,
+        *,
+        isolation: IsolationMode = "auto",
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        worker_memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        threads: int = 0,
     ) -> None:
-        if max_workers < 1 or byte_budget < 0 or decode_cache_bytes < 0:
-            raise ValueError("max_workers must be at least 1, byte counts at least 0")
+        if max_workers < 1 or byte_budget < 0 or decode_cache_bytes < 0 or threads < 0:
+            raise ValueError("max_workers must be at least 1, threads and byte counts at least 0")
+        if isolation not in get_args(IsolationMode):
+            raise ValueError(f"isolation is one of {get_args(IsolationMode)}, not {isolation!r}")
+        self._isolated = isolation
+        self._threads = threads
+        self._isolation = Isolation(
+            max_workers,
+            timeout_seconds=timeout_seconds,
+            memory_bytes=worker_memory_bytes,
+            threads=threads,
+        )
         self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="lmms-media")
         self._byte_budget = byte_budget
         self._cache_bytes = decode_cache_bytes
         # Reentrant: the collector may run a finaliser while this thread holds the lock.
         self._changed = threading.Condition(threading.RLock())
-        self._cache: OrderedDict[Hashable, _Decoded] = OrderedDict()
-        self._under_way: dict[Hashable, Future[_Decoded]] = {}
+        self._cache: OrderedDict[Hashable, Decoded] = OrderedDict()
+        self._under_way: dict[Hashable, Future[Decoded]] = {}
         self._cached = 0
         self._held = 0
         self._pending = 0
@@ -131,7 +146,15 @@ class MediaLoader:
     @property
     def statistics(self) -> LoaderStatistics:
         """Counts so far."""
-        return self._statistics
+        workers = self._isolation.statistics
+        return replace(
+            self._statistics, isolated=workers.jobs, workers_lost=workers.deaths + workers.timeouts
+        )
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Ids of the worker processes that run now."""
+        return self._isolation.processes
 
     @property
     def has_room(self) -> bool:
@@ -154,6 +177,10 @@ class MediaLoader:
     def close(self) -> None:
         """Cancels what has not started, waits for what has, and empties the cache."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._isolation.close()
+        if self._threads and "lmms._media" in sys.modules:
+            with native() as media:
+                media.set_thread_budget(0)
         with self._changed:
             self._cache.clear()
             self._cached = 0
@@ -169,8 +196,9 @@ class MediaLoader:
     def _load(self, ref: MediaRef, size_fn: SizeRule | None, size_key: Hashable) -> LoadedMedia:
         digest = _digest(ref)
         policy = ref.policy or FramePolicy()
+        plain = choice_of(ref)
         decoded = self._shared(
-            (_identity(ref, digest), ref.kind, _choice(ref), size_key), ref, size_fn
+            (_identity(ref, digest), ref.kind, plain.policy, ref.frame, size_key), plain, size_fn
         )
         frames, times = apply_control(decoded.frames, decoded.times, policy.control, seed=digest)
         frames = _own_view(frames)
@@ -185,7 +213,7 @@ class MediaLoader:
             warnings=decoded.warnings,
         )
 
-    def _shared(self, key: Hashable, ref: MediaRef, size_fn: SizeRule | None) -> _Decoded:
+    def _shared(self, key: Hashable, ref: MediaRef, size_fn: SizeRule | None) -> Decoded:
         """Returns the decoded pixels from the cache, another thread's decode, or a decode."""
         with self._changed:
             found = self._cache.get(key)
@@ -194,7 +222,7 @@ class MediaLoader:
                 self._count(hits=1)
                 return found
             under_way = self._under_way.get(key)
-            mine: Future[_Decoded] = Future()
+            mine: Future[Decoded] = Future()
             if under_way is None:
                 self._under_way[key] = mine
         if under_way is not None:
@@ -206,11 +234,11 @@ class MediaLoader:
         return self._decode_for_all(key, mine, ref, size_fn)
 
     def _decode_for_all(
-        self, key: Hashable, mine: Future[_Decoded], ref: MediaRef, size_fn: SizeRule | None
-    ) -> _Decoded:
+        self, key: Hashable, mine: Future[Decoded], ref: MediaRef, size_fn: SizeRule | None
+    ) -> Decoded:
         started = time.perf_counter()
         try:
-            decoded = _decode(ref, size_fn)
+            decoded = self._decode(ref, size_fn)
         except BaseException as error:
             with self._changed:
                 del self._under_way[key]
@@ -219,7 +247,7 @@ class MediaLoader:
         with self._changed:
             self._count(
                 misses=1,
-                frames=len(decoded.frames) if decoded.frames.ndim == 4 else 1,
+                frames=decoded.count,
                 decoded_bytes=decoded.nbytes,
                 decode_seconds=time.perf_counter() - started,
             )
@@ -228,9 +256,19 @@ class MediaLoader:
         mine.set_result(decoded)
         return decoded
 
+    def _decode(self, ref: MediaRef, size_fn: SizeRule | None) -> Decoded:
+        if self._isolated == "process" or (
+            self._isolated == "auto" and uses_ffmpeg(ref) and is_foreign(ref)
+        ):
+            return self._isolation.load(ref, size_fn)
+        if self._threads:
+            with native() as media:
+                media.set_thread_budget(self._threads)
+        return load(ref, size_fn)
+
     # -------------------------------------------------------------------------- book-keeping
 
-    def _remember(self, key: Hashable, decoded: _Decoded) -> None:
+    def _remember(self, key: Hashable, decoded: Decoded) -> None:
         if decoded.nbytes > self._cache_bytes:
             return
         self._cache[key] = decoded
@@ -288,51 +326,11 @@ def _identity(ref: MediaRef, digest: str) -> Hashable:
     return digest if ref.path is None else file_identity(ref.path)
 
 
-def _choice(ref: MediaRef) -> Hashable:
-    """What of the medium is decoded; a control works on the result and is no part of it."""
-    return (replace(ref.policy, control=None) if ref.policy else None, ref.frame)
+def is_foreign(ref: MediaRef) -> bool:
+    """Whether a medium comes from elsewhere than a file that lies on this machine's disk.
 
-
-def _decode(ref: MediaRef, size_fn: SizeRule | None) -> _Decoded:
-    if ref.kind == "video" and ref.path is not None:
-        return _decode_video(ref.path, ref.policy or FramePolicy(), size_fn)
-    if ref.kind == "image":
-        return _decode_image(ref, size_fn)
-    held = "a path" if ref.path is not None else "bytes"
-    raise MediaUnsupportedError(
-        f"{ref.kind} given as {held} cannot be loaded",
-        allowed="videos as a path, images as a path or bytes",
-    )
-
-
-def _decode_video(path: str, policy: FramePolicy, size_fn: SizeRule | None) -> _Decoded:
-    batch = decode(path, policy, size=size_fn)
-    info = batch.info
-    source = {
-        "width": info.width,
-        "height": info.height,
-        "total_frames": info.num_frames,
-        "duration_seconds": info.duration_seconds,
-        "average_fps": info.average_fps,
-        "codec": info.codec,
-        "is_vfr": info.is_vfr,
-    }
-    warnings = tuple(str(warning) for warning in batch.warnings)
-    return _Decoded(batch.frames, batch.indices, batch.times, source, warnings)
-
-
-def _decode_image(ref: MediaRef, size_fn: SizeRule | None) -> _Decoded:
-    if ref.frame is not None and ref.path is not None:
-        policy = FramePolicy(indices=(ref.frame,), rotate=ref.policy.rotate if ref.policy else True)
-        batch = decode(ref.path, policy, size=size_fn)
-        source = {"width": batch.width, "height": batch.height, "frame": ref.frame}
-        warnings = tuple(str(warning) for warning in batch.warnings)
-        return _Decoded(batch.frames[0], batch.indices, batch.times, source, warnings)
-    picture = load_image(ref.data if ref.data is not None else str(ref.path))
-    height, width = int(picture.shape[0]), int(picture.shape[1])
-    source = {"width": width, "height": height}
-    if size_fn is not None:
-        target = size_fn(1, height, width)
-        if target != (height, width):
-            picture = resize_image(picture, target)
-    return _Decoded(picture, source=source)
+    That is content that was handed over as bytes, members of archives and rows of tables. Files
+    that somebody has put on the disk are taken to be known to them.
+    """
+    path = ref.path or ""
+    return ref.data is not None or is_url(path) or split_locator(path) is not None

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from lmms.config.schema import FrameConfig, MediaConfig
 from lmms.errors import ConfigError, UnknownNameError
 from lmms.tasks.spec import TaskSpec
 from lmms.types import FramePolicy, GenerationArgs
 
 _GENERATION = tuple(f.name for f in fields(GenerationArgs))
 _MEDIA = tuple(f.name for f in fields(FramePolicy))
-_NOT_POLICY = {"workers", "prefetch_bytes", "cache_bytes"}
+_NOT_POLICY = frozenset(MediaConfig.model_fields) - frozenset(FrameConfig.model_fields)
 _TUPLES = {"until", "indices", "times"}
 
 

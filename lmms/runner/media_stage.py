@@ -52,6 +52,10 @@ class MediaStage:
                 max_workers=self._config.workers or os.cpu_count() or 1,
                 byte_budget=self._config.prefetch_bytes,
                 decode_cache_bytes=self._config.cache_bytes,
+                isolation=self._config.isolation,
+                timeout_seconds=self._config.timeout_seconds,
+                worker_memory_bytes=self._config.worker_memory_bytes,
+                threads=self._config.threads,
             )
         policy = ref.policy
         budget = None

@@ -68,6 +68,9 @@ class Meters:
     media_loads: int = 0
     frames_decoded: int = 0
     decoded_bytes: int = 0
+    media_failures: int = 0
+    media_isolated: int = 0
+    media_workers_lost: int = 0
     started: float = field(default_factory=time.perf_counter)
     _last: float = field(default_factory=time.perf_counter)
     _waiting: bool = False
@@ -119,6 +122,9 @@ class Meters:
             self.media_loads += statistics.misses
             self.frames_decoded += statistics.frames
             self.decoded_bytes += statistics.decoded_bytes
+            self.media_failures += statistics.failures
+            self.media_isolated += statistics.isolated
+            self.media_workers_lost += statistics.workers_lost
 
     def show(self, progress: RunProgress) -> None:
         """Writes the clocks where a display reads them."""
@@ -138,6 +144,9 @@ class Meters:
             "media_loads": self.media_loads,
             "frames_decoded": self.frames_decoded,
             "decoded_bytes": self.decoded_bytes,
+            "media_failures": self.media_failures,
+            "media_isolated": self.media_isolated,
+            "media_workers_lost": self.media_workers_lost,
             "tasks": {label: meter.to_json() for label, meter in self.tasks.items()},
         }
 

@@ -1,6 +1,8 @@
 """Loading ahead: shared decodes, byte budget, errors, controls."""
 
 import gc
+import os
+import signal
 import threading
 import time
 from concurrent.futures import wait
@@ -10,7 +12,8 @@ import pytest
 
 from lmms.media import MediaLoader, MediaNotFoundError, apply_control, encode_image, hash_file
 from lmms.media import prefetch as prefetch_module
-from lmms.media.errors import MediaUnsupportedError
+from lmms.media.errors import MediaUnsupportedError, MediaWorkerError
+from lmms.media.prefetch import is_foreign
 from lmms.types import FramePolicy, MediaRef
 
 FRAME_BYTES = 64 * 96 * 3
@@ -110,7 +113,7 @@ def test_one_failing_decode_fails_all_who_joined_it(clips, monkeypatch):
         go_on.wait(10)
         raise MediaUnsupportedError("cannot")
 
-    monkeypatch.setattr(prefetch_module, "_decode", fail)
+    monkeypatch.setattr(prefetch_module, "load", fail)
     with MediaLoader(max_workers=3) as loader:
         futures = [loader.submit(video(clips["b_frames"])) for _ in range(3)]
         assert entered.wait(10)
@@ -148,9 +151,9 @@ def test_the_byte_budget_says_when_there_is_room(clips):
 
 def test_unfinished_work_counts_against_the_budget(clips, monkeypatch):
     go_on = threading.Event()
-    original = prefetch_module._decode
+    original = prefetch_module.load
     monkeypatch.setattr(
-        prefetch_module, "_decode", lambda ref, size: (go_on.wait(10), original(ref, size))[1]
+        prefetch_module, "load", lambda ref, size: (go_on.wait(10), original(ref, size))[1]
     )
     with MediaLoader(max_workers=1, byte_budget=3 * 2**25) as loader:
         futures = []
@@ -224,7 +227,7 @@ def test_shuffling_is_reproducible_and_moves_every_frame(painted):
 
 def test_closing_cancels_what_has_not_started(clips, monkeypatch):
     go_on = threading.Event()
-    monkeypatch.setattr(prefetch_module, "_decode", lambda ref, size: go_on.wait(10))
+    monkeypatch.setattr(prefetch_module, "load", lambda ref, size: go_on.wait(10))
     loader = MediaLoader(max_workers=1)
     futures = [loader.submit(video(clips["b_frames"], indices=(n,))) for n in range(4)]
     threading.Timer(0.05, go_on.set).start()
@@ -234,6 +237,61 @@ def test_closing_cancels_what_has_not_started(clips, monkeypatch):
         loader.submit(video(clips["b_frames"]))
 
 
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("none", [0, 0, 0]), ("auto", [0, 0, 0]), ("process", [1, 1, 1])]
+)
+def test_isolation_changes_where_and_not_what(clips, painted, mode, expected):
+    data = encode_image(painted(1, 61, 43)[0])
+    refs = [
+        video(clips["vfr"], num_frames=4),
+        MediaRef(kind="image", path=str(clips["b_frames"]), frame=42),
+        MediaRef(kind="image", data=data),
+    ]
+    isolated = []
+    with MediaLoader(isolation=mode) as loader, MediaLoader(isolation="none") as plain:
+        for ref in refs:
+            before = loader.statistics.isolated
+            loaded, same = (each.submit(ref).result(60) for each in (loader, plain))
+            assert np.array_equal(loaded.frames, same.frames)
+            assert loaded.to_json() == same.to_json()
+            assert not loaded.frames.flags.writeable
+            isolated.append(loader.statistics.isolated - before)
+        assert loader.statistics.workers_lost == 0
+    assert isolated == expected
+
+
+def test_which_media_are_foreign():
+    for path in ("zip://a/b.mp4::c.zip", "lance://7::hf://x/y", "https://x.org/a.mp4"):
+        assert is_foreign(MediaRef(kind="video", path=path))
+    assert is_foreign(MediaRef(kind="video", data=b""))
+    assert not is_foreign(MediaRef(kind="video", path="/data/odd:name.mp4"))
+
+
+def test_a_worker_that_dies_is_counted(clips):
+    with MediaLoader(max_workers=1, isolation="process", timeout_seconds=30) as loader:
+
+        def shot(count, height, width):
+            os.kill(loader.processes[0], signal.SIGKILL)
+            return height, width
+
+        with pytest.raises(MediaWorkerError, match="SIGKILL"):
+            loader.submit(video(clips["intra"]), shot).result(60)
+        assert loader.submit(video(clips["intra"])).result(60).frames.shape[0] == 8
+        assert (loader.statistics.failures, loader.statistics.workers_lost) == (1, 1)
+
+
+def test_threads_bound_decoding_and_are_given_back(clips):
+    from lmms import _media
+
+    before = _media.thread_budget()
+    with MediaLoader(threads=1) as loader:
+        loader.submit(video(clips["intra"])).result(30)
+        assert _media.thread_budget() == 1
+    assert _media.thread_budget() == before
+
+
 def test_arguments_are_checked():
     with pytest.raises(ValueError, match="at least 1"):
         MediaLoader(max_workers=0)
+    with pytest.raises(ValueError, match="isolation is one of"):
+        MediaLoader(isolation="sandbox")
