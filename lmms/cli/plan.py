@@ -144,16 +144,30 @@ def _asks(task: PlannedTask) -> str:
             parts.append(f"temperature {generation.get('temperature', 1.0):g}")
         else:
             parts.append("greedy")
-    media = task.media
+    parts += _frames(task.media)
+    if task.repeats > 1:
+        parts.append(f"{task.repeats} repeats")
+    return ", ".join(parts)
+
+
+def _frames(media: Mapping[str, Any]) -> list[str]:
+    """Returns how frames are chosen; nothing is said of defaults."""
+    parts = []
+    if media.get("sampling"):
+        parts.append(f"sampling {media['sampling']}")
     if media.get("fps"):
         parts.append(f"{media['fps']:g} fps")
     elif media.get("num_frames"):
         parts.append(f"{media['num_frames']} frames")
+    if media.get("count"):
+        parts.append(f"{media['count']} count")
+    if media.get("strategy"):
+        parts.append(f"nearest {media['strategy']}")
+    if media.get("backend"):
+        parts.append(f"decoded by {media['backend']}")
     if media.get("control"):
         parts.append(f"control {media['control']}")
-    if task.repeats > 1:
-        parts.append(f"{task.repeats} repeats")
-    return ", ".join(parts)
+    return parts
 
 
 def _basis(plan: RunPlan) -> str:
@@ -172,7 +186,9 @@ def _basis(plan: RunPlan) -> str:
 
 
 def _counted(value: Any) -> str:
-    """Returns a number, or how many things have a problem and what the first one's is."""
+    """Returns a number, lines, or how many things have a problem and what the first one's is."""
+    if isinstance(value, list):
+        return "".join(f"\n      {line}" for line in value)
     if not isinstance(value, Mapping):
         return str(value)
     thing, problem = next(iter(value.items()))

@@ -11,7 +11,7 @@ from lmms.config import secrets
 from lmms.config.catalogue import TaskCatalogue
 from lmms.config.keys import unknown_key
 from lmms.config.words import Word
-from lmms.errors import ConfigError, LmmsError, UnknownNameError
+from lmms.errors import ConfigError, LmmsError, UnknownNameError, nearest
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -120,11 +120,20 @@ def _problem(problem: ErrorDetails, origin: Origin) -> ConfigError:
         return ConfigError(f"{key} is missing", origin=where)
     if kind == "value_error":
         return ConfigError(str(problem.get("ctx", {}).get("error", problem["msg"])), origin=where)
+    allowed = _allowed(problem)
     return ConfigError(
         f"{key} cannot be {_shown(key, problem['input'])}",
         origin=where,
-        allowed=_allowed(problem),
+        allowed=allowed,
+        suggestions=_nearest(problem, allowed),
     )
+
+
+def _nearest(problem: ErrorDetails, allowed: str) -> list[str]:
+    """Returns the options that look most like the one received."""
+    if problem["type"] != "literal_error" or not isinstance(problem["input"], str):
+        return []
+    return nearest(problem["input"], re.findall(r"'([^']*)'", allowed))
 
 
 def _is_union_tag(part: Any) -> bool:

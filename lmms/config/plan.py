@@ -39,6 +39,9 @@ _NOT_IN_FINGERPRINT: dict[str, frozenset[str] | None] = {
     ),
 }
 
+_LATER = ("sampling", "min_frames", "total_pixels", "count", "strategy", "backend")
+"""Keys of `media` that came later; unset they are left out, so that older plans keep theirs."""
+
 
 class Estimate(BaseModel):
     """A number of the plan with the basis it stands on."""
@@ -142,6 +145,10 @@ class RunPlan(BaseModel):
                 config[section] = {k: v for k, v in config[section].items() if k not in fields}
         for task in config["tasks"].values():
             task.pop("limit")
+        for media in (config["media"], *(task["media"] for task in config["tasks"].values())):
+            for name in _LATER:
+                if media[name] is None:
+                    del media[name]
         return {
             "schema": self.schema_version,
             "config": config,

@@ -11,7 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lmms.types import MediaControl
+from lmms.frame_policy import (
+    FrameCount,
+    FrameSampling,
+    FrameStrategy,
+    MediaControl,
+    VideoBackend,
+)
 
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -105,6 +111,18 @@ class FrameConfig(Section):
     max_pixels: PositiveInt | None = None
     rotate: bool | None = None
     control: MediaControl | None = None
+    sampling: FrameSampling | None = None
+    """The rule that chooses frames; None: by `fps` if that is given, else `num_frames` evenly."""
+    min_frames: PositiveInt | None = None
+    """Lower bound of the Qwen-VL rules."""
+    total_pixels: PositiveInt | None = None
+    """Pixels of all frames of a clip, as Qwen-VL counts them."""
+    count: FrameCount | None = None
+    """declared: the container's own number of frames, as other tools take it."""
+    strategy: FrameStrategy | None = None
+    """keyframes: the keyframe nearest to each chosen frame; results are labelled."""
+    backend: VideoBackend | None = None
+    """Library that decodes; another one than rust is for reproducing old numbers."""
 
 
 class MediaConfig(FrameConfig):

@@ -24,11 +24,12 @@ from lmms.media.errors import (
 )
 from lmms.media.hashing import hash_file
 from lmms.media.images import image_size, load_image
-from lmms.media.sampling import frame_indices
+from lmms.media.sampling import pixel_bounds
 from lmms.media.video import (
     FrameBatch,
     VideoInfo,
     bounded_size,
+    chosen_frames,
     decode,
     frame_times,
     probe,
@@ -187,7 +188,7 @@ def _is_empty(path: str) -> bool:
 def _policy(ref: MediaRef) -> FramePolicy:
     policy = ref.policy or FramePolicy()
     if ref.frame is not None:
-        return FramePolicy(indices=(ref.frame,), rotate=policy.rotate)
+        return replace(policy, indices=(ref.frame,))
     return policy
 
 
@@ -197,7 +198,7 @@ def _video(subject: Subject, depth: Depth) -> Examination:
     findings = [Finding(w.code, "warning", w.message) for w in info.warnings]
     if depth == "index":
         times = frame_times(path).tolist()
-        indices = frame_indices(policy, total=info.num_frames, rate=info.frame_rate, times=times)
+        indices = chosen_frames(path, policy, info).indices
         chosen = tuple(times[i] for i in indices)
     else:
         batch = _decoded(path, policy, info, depth)
@@ -211,7 +212,7 @@ def _video(subject: Subject, depth: Depth) -> Examination:
     height, width = info.height, info.width
     if not policy.rotate:
         height, width = info.stored_height, info.stored_width
-    size = bounded_size(height, width, policy.min_pixels, policy.max_pixels)
+    size = bounded_size(height, width, *pixel_bounds(policy, len(indices)))
     findings += _facts(info, policy, len(indices), (height, width), size)
     return Examination(
         subject=subject,

@@ -98,13 +98,19 @@ def _load_video(medium: Any, policy: FramePolicy, size: SizeRule | None) -> Deco
         "codec": info.codec,
         "is_vfr": info.is_vfr,
     }
+    if batch.asked_indices is not None:
+        source["asked_indices"] = list(batch.asked_indices)
     warnings = tuple(str(warning) for warning in batch.warnings)
     return Decoded(batch.frames, batch.indices, batch.times, source, warnings)
 
 
 def _load_frame(medium: Any, ref: MediaRef, size: SizeRule | None) -> Decoded:
+    own = ref.policy or FramePolicy()
     policy = FramePolicy(
-        indices=(int(ref.frame or 0),), rotate=ref.policy.rotate if ref.policy else True
+        indices=(int(ref.frame or 0),),
+        rotate=own.rotate,
+        strategy=own.strategy,
+        backend=own.backend,
     )
     batch = decode(medium, policy, size=size)
     source = {"width": batch.width, "height": batch.height, "frame": ref.frame}

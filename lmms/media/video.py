@@ -105,6 +105,8 @@ class FrameBatch:
     """Seconds from the first frame of the video, one for each frame."""
     info: VideoInfo
     """The video they come from."""
+    asked_indices: tuple[int, ...] | None = None
+    """What the policy chose, where `strategy="keyframes"` took other frames instead."""
     warnings: tuple[MediaWarning, ...] = ()
     """What was wrong although every frame was filled."""
 
@@ -268,14 +270,8 @@ def decode(
     """
     info = probe(path)
     times = frame_times(path)
-    listed = times.tolist() if policy.times is not None else ()
-    indices = frame_indices(
-        policy,
-        total=info.num_frames,
-        rate=info.frame_rate,
-        times=listed,
-        declared=info.declared_frames,
-    )
+    chosen = chosen_frames(path, policy, info)
+    indices = chosen.indices
     height, width = info.height, info.width
     if not policy.rotate:
         height, width = info.stored_height, info.stored_width
@@ -295,8 +291,56 @@ def decode(
         indices=indices,
         times=tuple(float(times[i]) for i in indices),
         info=info,
-        warnings=damage + _past_end(policy, info) + _declared(policy, info),
+        asked_indices=chosen.asked,
+        warnings=damage + chosen.warnings,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFrames:
+    """Frames that a policy takes of a video."""
+
+    indices: tuple[int, ...]
+    """Positions in presentation order."""
+    asked: tuple[int, ...] | None
+    """What the rule gave, where keyframes near to it are taken; None where it is taken itself."""
+    warnings: tuple[MediaWarning, ...]
+    """Where the choice rests on something that does not hold."""
+
+
+def chosen_frames(path: PathLike, policy: FramePolicy, info: VideoInfo) -> ChosenFrames:
+    """Returns the frames that a policy takes of a video, without decoding any.
+
+    Args:
+        path: A video file.
+        policy: Which frames.
+        info: What `probe` says of the file.
+
+    Raises:
+        MediaRangeError: An explicit index or time that the video does not have.
+    """
+    wanted = frame_indices(
+        policy,
+        total=info.num_frames,
+        rate=info.frame_rate,
+        times=frame_times(path).tolist() if policy.times is not None else (),
+        declared=info.declared_frames,
+    )
+    warnings = _past_end(policy, info) + _declared(policy, info)
+    if policy.strategy == "exact":
+        return ChosenFrames(wanted, None, warnings)
+    return ChosenFrames(nearest_key_frames(path, wanted), wanted, warnings)
+
+
+def nearest_key_frames(path: PathLike, indices: Sequence[int]) -> tuple[int, ...]:
+    """Returns for each position that of the keyframe nearest to it; the earlier one of two.
+
+    Raises:
+        MediaRangeError: An index that the video does not have.
+        MediaError: As `probe`.
+    """
+    with native() as media:
+        return tuple(media.nearest_key_frames(path, list(indices)))
 
 
 def _past_end(policy: FramePolicy, info: VideoInfo) -> tuple[MediaWarning, ...]:

@@ -160,14 +160,15 @@ def plan_task(
         layer_of(config.generation),
         layer_of(ref.generation),
     )
-    media: FramePolicy = resolve_media(
-        spec, dict(card.get("media") or {}), _frames(config.media), _frames(ref.media)
-    )
+    # A card says how the model watches videos; single frames as pictures are the task's own.
+    own = dict(card.get("media") or {}) if has_frames(spec) else {}
+    media: FramePolicy = resolve_media(spec, own, _frames(config.media), _frames(ref.media))
     shots = _first(ref.num_fewshot, config.num_fewshot, spec.num_fewshot)
     repeats = _first(ref.repeats, config.repeats, spec.repeats)
     embedded = config.env.data == "embedded" and spec.dataset.embedded is not None
     _check_control(spec, media.control)
     _check_pixels(spec, media)
+    _check_sampling(spec, media)
     estimates = estimate_task(
         spec,
         generation=generation,
@@ -179,7 +180,7 @@ def plan_task(
     return PlannedTask(
         label=label,
         name=spec.name,
-        shown_as=_shown_as(label, embedded=embedded, control=media.control),
+        shown_as=_shown_as(label, media, embedded=embedded),
         version=spec.version,
         digest=spec.digest,
         output_type=spec.output_type,
@@ -188,7 +189,7 @@ def plan_task(
         num_fewshot=shots or 0,
         repeats=repeats or 1,
         generation=_plain(generation.to_json()),
-        media=_plain(media.to_json()) if has_frames(spec) else {},
+        media=_plain(media.to_json()) if has_frames(spec) or frames_as_pictures(spec) else {},
         **estimates,
     )
 
@@ -217,6 +218,26 @@ def _check_pixels(spec: TaskSpec, media: FramePolicy) -> None:
         )
 
 
+def _check_sampling(spec: TaskSpec, media: FramePolicy) -> None:
+    """Refuses a rule without its numbers, and keyframes where no frames are taken."""
+    from lmms.media.sampling import missing_settings
+
+    missing = missing_settings(media)
+    if missing and has_frames(spec):
+        raise PlanError(
+            f"the sampling rule {media.rule!r} needs {' and '.join(missing)}",
+            origin=f"media settings of task {spec.name!r}",
+            hint=f"set media.{missing[0]}",
+        )
+    if media.strategy != "exact" and not (has_frames(spec) or frames_as_pictures(spec)):
+        raise PlanError(
+            f"media.strategy={media.strategy} would change nothing: "
+            f"task {spec.name!r} shows no frames of videos",
+            origin="media.strategy",
+            hint="leave it out, or choose other tasks: lmms ls tasks --match video",
+        )
+
+
 def _data_of(spec: TaskSpec, *, embedded: bool) -> str:
     """What is read: resuming compares it, so that other data never continue a run."""
     if embedded:
@@ -224,15 +245,22 @@ def _data_of(spec: TaskSpec, *, embedded: bool) -> str:
     return str(local_path(spec.dataset).resolve()) if is_local(spec.dataset) else spec.dataset.path
 
 
-def _shown_as(label: str, *, embedded: bool, control: str | None) -> str:
+def _shown_as(label: str, media: FramePolicy, *, embedded: bool) -> str:
     """The name in tables and files: what is not the plain benchmark says so."""
     shown = f"{label}@embedded" if embedded else label
-    return f"{shown}+{control}" if control else shown
+    if media.strategy != "exact":
+        shown = f"{shown}+{media.strategy}"
+    return f"{shown}+{media.control}" if media.control else shown
 
 
 def has_frames(spec: TaskSpec) -> bool:
     """Whether the task shows videos, so that a frame policy applies."""
     return "video" in spec.modalities
+
+
+def frames_as_pictures(spec: TaskSpec) -> bool:
+    """Whether the task shows single frames of videos, of which its defaults name the number."""
+    return not has_frames(spec) and spec.media.get("num_frames") is not None
 
 
 def layer_of(section: Section) -> dict[str, Any]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from lmms.config.plan import Estimate
 from lmms.config.schema import EnvConfig
 from lmms.documents import count_hint
+from lmms.media.qwen_vl import FPS, MAX_FRAMES
 from lmms.tasks import TaskSpec
 from lmms.types import FramePolicy, GenerationArgs
+
+_QWEN_VL = frozenset[str]({"qwen_vl", "qwen3_vl"})
+_BY_NUMBER = frozenset[str]({"uniform", "longvideobench"})
 
 
 def estimate_task(
@@ -64,17 +68,25 @@ def _requests(spec: TaskSpec, documents: Estimate, repeats: int) -> Estimate:
 
 def _frames(spec: TaskSpec, documents: Estimate, media: FramePolicy) -> Estimate:
     if "video" not in spec.modalities:
-        return Estimate(value=0, basis="no video")
+        own = spec.media.get("num_frames")
+        if own is None:
+            return Estimate(value=0, basis="no video")
+        images = int(media.num_frames or own)
+        return _times(documents, images, f"at most {images} per clip, shown as images")
     if media.indices is not None or media.times is not None:
         chosen = len(media.indices or media.times or ())
         return _times(documents, chosen, f"{chosen} given positions per clip")
-    if media.fps is not None:
-        most = media.max_frames or media.num_frames
+    named = "" if media.sampling is None else f" by {media.sampling}"
+    fps, most = media.fps, media.frame_cap if media.fps is not None else media.max_frames
+    if media.rule in _QWEN_VL:
+        most = MAX_FRAMES if most is None else most
+        fps = FPS if fps is None and media.num_frames is None else fps
+    if fps is not None and media.rule not in _BY_NUMBER:
         if most is None:
-            return Estimate(value=None, basis=f"{media.fps:g} per second; --render counts")
-        return _times(documents, most, f"{media.fps:g} per second, at most {most} per clip")
+            return Estimate(value=None, basis=f"{fps:g} per second{named}; --render counts")
+        return _times(documents, most, f"{fps:g} per second{named}, at most {most} per clip")
     count = media.num_frames or 0
-    return _times(documents, count, f"{count} per clip")
+    return _times(documents, count, f"{count} per clip{named}")
 
 
 def _output_tokens(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lmms.requests import RenderContext
 
 _PROBED_FILES = 4096
+_SHOWN_CLIPS = 3
+_SHOWN_FRAMES = 12
 _BASIS = "rendered"
 UNRENDERED = "documents that cannot be rendered"
 """Key of `PlannedTask.rendered`: document id to why it gives no request."""
@@ -37,6 +39,8 @@ class Counts:
     """Media file to what is wrong with it."""
     unrendered: dict[str, str] = field(default_factory=dict)
     """Document id to why it gives no request."""
+    shown: dict[str, str] = field(default_factory=dict)
+    """Path of the first few clips to the frames that are chosen of them."""
 
     def add_request(self, request: Request) -> None:
         """Counts a request."""
@@ -55,9 +59,13 @@ class Counts:
         if ref.path is None or (ref.kind != "video" and ref.frame is None):
             return
         try:
-            self.frames += 1 if ref.frame is not None else _frames_of(ref)
+            indices = (ref.frame,) if ref.frame is not None else _frames_of(ref)
         except MediaError as error:
             self.unreadable[ref.path] = error.message
+            return
+        self.frames += len(indices)
+        if ref.frame is None and ref.path not in self.shown and len(self.shown) < _SHOWN_CLIPS:
+            self.shown[ref.path] = _described(ref.path, indices)
 
 
 @lru_cache(maxsize=_PROBED_FILES)
@@ -67,16 +75,21 @@ def _probe(path: str) -> Any:
     return probe(path)
 
 
-def _frames_of(ref: MediaRef) -> int:
-    from lmms.media.sampling import frame_indices
+def _frames_of(ref: MediaRef) -> tuple[int, ...]:
+    from lmms.media.video import chosen_frames
     from lmms.types import FramePolicy
 
     assert ref.path is not None
-    policy = ref.policy or FramePolicy()
-    if policy.indices is not None or policy.times is not None:
-        return len(policy.indices or policy.times or ())
-    info = _probe(ref.path)
-    return len(frame_indices(policy, total=info.num_frames, rate=info.frame_rate, times=()))
+    return chosen_frames(ref.path, ref.policy or FramePolicy(), _probe(ref.path)).indices
+
+
+def _described(path: str, indices: tuple[int, ...]) -> str:
+    """Returns a line with a clip's frames, in the middle of which some are left out."""
+    numbers = [str(i) for i in indices]
+    if len(numbers) > _SHOWN_FRAMES:
+        numbers[_SHOWN_FRAMES - 1 : -1] = ["…"]
+    name = path.split("::")[0].rpartition("/")[2]
+    return f"{name}: {len(indices)} of {_probe(path).num_frames}: {', '.join(numbers)}"
 
 
 def count_task(task: PlannedTask, spec: TaskSpec, config: RunConfig) -> PlannedTask:
@@ -137,6 +150,8 @@ def _counted(counts: Counts, task: PlannedTask, spec: TaskSpec) -> dict[str, Any
     told: dict[str, Any] = {}
     if counts.images:
         told["images"] = counts.images
+    if counts.shown:
+        told["frames of the first clips"] = list(counts.shown.values())
     if counts.requests:
         told["words of prompts"] = counts.words
         told["words of the longest prompt"] = counts.longest

@@ -90,8 +90,7 @@ class Budget:
 def strip_of(media: Mapping[str, Any], read: PixelReader, budget: Budget) -> Strip:
     """Returns the thumbnails of one recorded medium; never raises for one that is gone."""
     kind, name, facts = str(media.get("kind", "image")), _name(media), tuple(_facts(media))
-    control = (media.get("policy") or {}).get("control")
-    note = f"damaged on purpose before the model saw it: {control}" if control else ""
+    note = _note(media.get("policy") or {})
     if kind == "audio":
         return Strip(kind, name, facts, note=note)
     try:
@@ -103,6 +102,15 @@ def strip_of(media: Mapping[str, Any], read: PixelReader, budget: Budget) -> Str
     if not budget.take(sum(len(t.url) for t in thumbnails)):
         return Strip(kind, name, facts, note="left out to keep this page small")
     return Strip(kind, name, facts, thumbnails, note)
+
+
+def _note(policy: Mapping[str, Any]) -> str:
+    notes = []
+    if policy.get("strategy") == "keyframes":
+        notes.append("not the chosen frames, but the keyframes nearest to them")
+    if policy.get("control"):
+        notes.append(f"damaged on purpose before the model saw it: {policy['control']}")
+    return "; ".join(notes)
 
 
 def _thumbnails(media: Mapping[str, Any], read: PixelReader) -> Iterator[Thumbnail]:

@@ -183,9 +183,15 @@ def _reference(value: Any, kind: MediaKind, finder: MediaFinder, origin: str) ->
 
 
 def image_policy(policy: FramePolicy) -> FramePolicy | None:
-    """Returns the part of a frame policy that matters for pictures; None if nothing is set."""
+    """Returns the part of a frame policy that matters for pictures; None if nothing is set.
+
+    A picture may be a frame of a video, so how that is decoded belongs to it.
+    """
     kept = FramePolicy(
         num_frames=None,
+        rotate=policy.rotate,
+        strategy=policy.strategy,
+        backend=policy.backend,
         min_pixels=policy.min_pixels,
         max_pixels=policy.max_pixels,
         control=policy.control,

@@ -8,16 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 from lmms.config.schema import FrameConfig, MediaConfig
 from lmms.errors import ConfigError, UnknownNameError
+from lmms.frame_policy import FrameCount, FrameSampling, FrameStrategy, VideoBackend
 from lmms.tasks.spec import TaskSpec
 from lmms.types import FramePolicy, GenerationArgs
 
 _GENERATION = tuple(f.name for f in fields(GenerationArgs))
 _MEDIA = tuple(f.name for f in fields(FramePolicy))
 _NOT_POLICY = frozenset(MediaConfig.model_fields) - frozenset(FrameConfig.model_fields)
+_NUMBERS = ("num_frames", "fps", "indices", "times")
+_DECIDING = (*_NUMBERS, "sampling")
+_GOES_BY = {
+    "uniform": ("num_frames",),
+    "longvideobench": ("num_frames",),
+    "fps": ("num_frames", "fps"),
+    "stride": ("num_frames", "fps"),
+}
+"""Rule to the numbers of weaker layers that it goes by; Qwen-VL's have their own."""
+_OPTIONS = {
+    "sampling": get_args(FrameSampling),
+    "count": get_args(FrameCount),
+    "strategy": get_args(FrameStrategy),
+    "backend": get_args(VideoBackend),
+}
 _TUPLES = {"until", "indices", "times"}
 
 
@@ -60,23 +76,35 @@ def resolve_generation(spec: TaskSpec, *layers: Any) -> GenerationArgs:
 def resolve_media(spec: TaskSpec, *layers: Any) -> FramePolicy:
     """Returns the frame policy of a task under the given layers, weakest first.
 
-    What decides about frames (`num_frames`, `fps`, `indices`, `times`) in a stronger layer takes
-    the place of all of them in weaker layers; a number next to `fps` in one layer is its cap.
+    What decides about frames (`num_frames`, `fps`, `indices`, `times`, `sampling`) in a stronger
+    layer takes the place of all of them in weaker layers; a number next to `fps` in one layer is
+    its cap. A layer that names nothing but the rule leaves the numbers that this rule goes by.
 
     Raises:
-        UnknownNameError: A layer holds an unknown field.
+        UnknownNameError: A layer holds an unknown field, or an unknown option of one.
     """
     values: dict[str, Any] = {}
-    deciding = ("num_frames", "fps", "indices", "times")
     for layer in (spec.media, *layers):
         said = _said(layer, _MEDIA, "media field", spec.name)
-        if any(name in said for name in deciding):
-            for name in deciding:
-                values.pop(name, None)
-            if "num_frames" not in said:
-                values["num_frames"] = None
+        if any(name in said for name in _DECIDING):
+            values = _replaced(values, said)
         values |= {name: _plain(name, value) for name, value in said.items()}
+    for name, allowed in _OPTIONS.items():
+        if name in values and values[name] not in allowed:
+            kind, where = f"media.{name}", f"task {spec.name}"
+            raise UnknownNameError(kind, str(values[name]), allowed, origin=where, list_all=True)
     return FramePolicy(**values)
+
+
+def _replaced(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what stays of weaker layers under one that decides about frames."""
+    kept: tuple[str, ...] = ()
+    if not any(name in said for name in _NUMBERS):
+        kept = _GOES_BY.get(said["sampling"], ())
+    left = {k: v for k, v in values.items() if k not in _DECIDING or k in kept}
+    if "num_frames" not in said and "num_frames" not in kept:
+        left["num_frames"] = None
+    return left
 
 
 def _said(layer: Any, allowed: tuple[str, ...], kind: str, task: str) -> dict[str, Any]:

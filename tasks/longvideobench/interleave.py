@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmms.errors import MediaError
+from lmms.media import longvideobench_indices
 from lmms.requests.content import MediaFinder, image_policy
 from lmms.types import MediaRef
 
@@ -32,16 +33,9 @@ def prepare(fields: Mapping[str, Any], media: MediaFinder) -> dict[str, Any]:
 
 def _frames(fields: Mapping[str, Any], media: MediaFinder, most: int) -> list[MediaRef]:
     path = media.find(f"videos/{fields['video_path']}", "video")
-    indices = frame_indices(float(fields["duration"]), _frame_rate(path), most)
+    indices = longvideobench_indices(float(fields["duration"]), _frame_rate(path), most)
     policy = image_policy(media.policy)
     return [MediaRef(kind="image", path=path, frame=i, policy=policy) for i in indices]
-
-
-def frame_indices(duration: float, frame_rate: float, most: int) -> list[int]:
-    """Returns the frames at the start of each of n equal pieces, n = min(most, whole seconds)."""
-    count = max(1, min(most, int(duration)))
-    step = int(int(duration * frame_rate) / count)
-    return [step * i for i in range(count)]
 
 
 def _frame_rate(path: str) -> float:

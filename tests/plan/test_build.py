@@ -37,6 +37,52 @@ def test_a_video_task():
     assert "at most 128" in task.frames.basis
 
 
+def test_the_interleaved_frames_are_counted_and_follow_the_run():
+    (task,) = plan("task=longvideobench_val_i model=dummy limit=10").tasks
+    assert task.frames.value == 160
+    assert task.frames.basis == "at most 16 per clip, shown as images"
+    words = "task=longvideobench_val_i model=dummy media.num_frames=4 media.rotate=false limit=10"
+    (task,) = plan(words).tasks
+    assert task.frames.value == 40
+    assert task.frame_policy == FramePolicy(num_frames=4, rotate=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "policy", "value", "basis"),
+    [
+        ("media=qwen_vl", {"sampling": "qwen_vl", "min_frames": 4}, 7680, "by qwen_vl, at most"),
+        ("media.sampling=qwen3_vl", {"sampling": "qwen3_vl"}, 7680, "2 per second by qwen3_vl"),
+        ("media.sampling=qwen_vl media.num_frames=6", {"num_frames": 6}, 60, "6 per clip by qwen"),
+        ("media.sampling=stride media.fps=1", {"fps": 1.0}, None, "1 per second by stride; --rend"),
+        ("media=keyframes", {"strategy": "keyframes", "num_frames": 8}, 80, "8 per clip"),
+        ("media.sampling=longvideobench", {"num_frames": 8}, 80, "8 per clip by longvideobench"),
+        ("media.count=declared", {"count": "declared"}, 80, "8 per clip"),
+    ],
+)
+def test_sampling_rules(words, policy, value, basis):
+    (task,) = plan(f"task=longvideobench_val_v model=dummy limit=10 {words}").tasks
+    assert {k: getattr(task.frame_policy, k) for k in policy} == policy
+    assert task.frames.value == value
+    assert basis in task.frames.basis
+
+
+def test_keyframes_are_in_the_name():
+    (task,) = plan(
+        "task=longvideobench_val_v model=dummy media=keyframes media.control=black"
+    ).tasks
+    assert task.shown_as == "longvideobench_val_v@embedded+keyframes+black"
+    with pytest.raises(PlanError, match="shows no frames of videos"):
+        plan("task=gsm8k model=dummy media=keyframes")
+
+
+def test_a_rule_without_its_number_is_refused():
+    with pytest.raises(PlanError, match="'stride' needs fps"):
+        plan("task=longvideobench_val_v model=dummy media.sampling=stride")
+    with pytest.raises(ConfigError) as caught:
+        plan("task=longvideobench_val_v model=dummy media.sampling=quen_vl")
+    assert caught.value.suggestions[0] == "qwen_vl"
+
+
 def test_layers_of_generation():
     words = "task=gsm8k model=dummy model.reasoning_budget=7 generation.max_new_tokens=50"
     task = plan(f"{words} tasks.gsm8k.generation.temperature=0.5").tasks[0]

@@ -33,7 +33,8 @@ generation.temperature generation.top_p generation.top_k generation.min_p genera
 generation.repetition_penalty generation.presence_penalty generation.frequency_penalty
 generation.seed generation.extra
 media.num_frames media.fps media.max_frames media.force_include_last_frame media.min_pixels
-media.max_pixels media.rotate media.control
+media.max_pixels media.rotate media.control media.sampling media.min_frames media.total_pixels
+media.count media.strategy media.backend
 env.weights env.data
 num_fewshot repeats seed fewshot_seed
 tasks.*.name tasks.*.num_fewshot tasks.*.repeats tasks.*.apply_chat_template tasks.*.profile
@@ -44,7 +45,8 @@ tasks.*.generation.repetition_penalty tasks.*.generation.presence_penalty
 tasks.*.generation.frequency_penalty tasks.*.generation.seed tasks.*.generation.extra
 tasks.*.media.num_frames tasks.*.media.fps tasks.*.media.max_frames
 tasks.*.media.force_include_last_frame tasks.*.media.min_pixels tasks.*.media.max_pixels
-tasks.*.media.rotate tasks.*.media.control
+tasks.*.media.rotate tasks.*.media.control tasks.*.media.sampling tasks.*.media.min_frames
+tasks.*.media.total_pixels tasks.*.media.count tasks.*.media.strategy tasks.*.media.backend
 tasks.*.reasoning.strip tasks.*.reasoning.tags
 """
 )
@@ -111,6 +113,13 @@ def _mutated(plan: RunPlan, key: str, kind: Any) -> RunPlan:
     mutated = RunPlan.model_validate(shown)
     assert mutated.config != plan.config
     return mutated
+
+
+def test_keys_of_media_that_came_later_are_left_out_while_unset(base):
+    shown = base.identity()["config"]
+    assert set(shown["media"]) == set(shown["tasks"]["gsm8k"]["media"])
+    assert "control" in shown["media"]
+    assert not {"sampling", "min_frames", "strategy", "backend"} & set(shown["media"])
 
 
 def test_the_table_is_complete():

@@ -73,3 +73,34 @@ def test_what_decides_about_frames_replaces_what_decided_before() -> None:
     assert (back.fps, back.num_frames) == (None, 4)
     assert resolve_media(interleaved, {"max_pixels": 9}).num_frames == 16
     assert resolve_media(interleaved, {"times": [1, 2]}).times == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ([{"sampling": "qwen_vl"}], {"num_frames": None, "sampling": "qwen_vl"}),
+        ([{"sampling": "longvideobench"}], {"num_frames": 16, "sampling": "longvideobench"}),
+        ([{"fps": 2.0}, {"sampling": "stride"}], {"num_frames": None, "fps": 2.0}),
+        ([{"fps": 2.0, "num_frames": 9}, {"sampling": "stride"}], {"num_frames": 9, "fps": 2.0}),
+        ([{"fps": 2.0}, {"sampling": "qwen3_vl"}], {"num_frames": None, "fps": None}),
+        ([{"fps": 2.0}, {"sampling": "qwen_vl", "num_frames": 6}], {"num_frames": 6, "fps": None}),
+        ([{"sampling": "qwen_vl"}, {"num_frames": 4}], {"num_frames": 4, "sampling": None}),
+        ([{"sampling": "qwen_vl"}, {"max_frames": 64}], {"max_frames": 64, "sampling": "qwen_vl"}),
+        ([{"sampling": "qwen_vl"}, {"strategy": "keyframes"}], {"sampling": "qwen_vl"}),
+    ],
+)
+def test_the_rule_replaces_what_it_does_not_go_by(
+    layers: list[dict[str, object]], expected: dict[str, object]
+) -> None:
+    found = resolve_media(load_spec("longvideobench_val_i"), *layers)
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "nearest"),
+    [({"sampling": "quen_vl"}, "qwen_vl"), ({"strategy": "keyframe"}, "keyframes")],
+)
+def test_an_unknown_option_names_the_nearest(layer: dict[str, object], nearest: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        resolve_media(LVB, layer)
+    assert caught.value.suggestions[0] == nearest
