@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import final
+from typing import Protocol, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ __all__ = [
     "NotFoundError",
     "OutOfRangeError",
     "Probe",
+    "Source",
     "TooLargeError",
     "UnreadableError",
     "UnsupportedError",
@@ -22,9 +23,7 @@ __all__ = [
     "frame_times",
     "image_data_url",
     "image_size",
-    "image_size_bytes",
     "load_image",
-    "load_image_bytes",
     "probe",
     "read_frames",
     "resize",
@@ -54,6 +53,28 @@ class OutOfRangeError(IndexError):
 
 class InternalError(RuntimeError):
     path: str
+
+class _RandomAccess(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    def read_at(self, offset: int, size: int, /) -> bytes: ...
+
+_Medium: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | tuple[str | os.PathLike[str], int, int]
+    | _RandomAccess
+    | Source
+)
+
+@final
+class Source:
+    def __new__(cls, medium: _Medium, name: str | None, key: str | None) -> Source: ...
+    @property
+    def name(self) -> str: ...
 
 @final
 class Probe:
@@ -91,19 +112,17 @@ class Probe:
 def ffmpeg_version() -> str: ...
 def thread_budget() -> int: ...
 def set_thread_budget(threads: int) -> None: ...
-def probe(path: str | os.PathLike[str]) -> Probe: ...
-def frame_times(path: str | os.PathLike[str]) -> NDArray[np.float64]: ...
+def probe(medium: _Medium) -> Probe: ...
+def frame_times(medium: _Medium) -> NDArray[np.float64]: ...
 def read_frames(
-    path: str | os.PathLike[str],
+    medium: _Medium,
     indices: Sequence[int],
     size: tuple[int, int] | None,
     rotate: bool,
     max_bytes: int,
 ) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]: ...
-def load_image(path: str | os.PathLike[str], size: tuple[int, int] | None) -> NDArray[np.uint8]: ...
-def load_image_bytes(data: bytes, size: tuple[int, int] | None) -> NDArray[np.uint8]: ...
-def image_size(path: str | os.PathLike[str]) -> tuple[int, int]: ...
-def image_size_bytes(data: bytes) -> tuple[int, int]: ...
+def load_image(medium: _Medium, size: tuple[int, int] | None) -> NDArray[np.uint8]: ...
+def image_size(medium: _Medium) -> tuple[int, int]: ...
 def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]: ...
 def encode_image(picture: NDArray[np.uint8], format: str, quality: int) -> bytes: ...
 def image_data_url(picture: NDArray[np.uint8], format: str, quality: int) -> str: ...

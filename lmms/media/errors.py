@@ -77,7 +77,8 @@ def native() -> Iterator[ModuleType]:
         known = _CLASSES.get(type(error).__name__)
         if known is None or type(error) is not getattr(media, type(error).__name__, None):
             raise
-        raise known(str(error)) from None
+        # What the caller's own object raised, if that is why; the native error says nothing more.
+        raise known(str(error)) from error.__cause__
 
 
 def _load() -> ModuleType:

@@ -6,20 +6,20 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from lmms.media.errors import native
+from lmms.media.source import MediaInput, native_source
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 ImageFormat = Literal["PNG", "JPEG", "WEBP"]
-ImageSource = "str | os.PathLike[str] | bytes | bytearray | memoryview"
 
 #: Where JPEG artefacts are no longer visible and files are still a tenth of PNG.
 DEFAULT_JPEG_QUALITY = 90
 
 
 def load_image(
-    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    source: MediaInput,
     *,
     size: tuple[int, int] | None = None,
 ) -> NDArray[np.uint8]:
@@ -29,7 +29,7 @@ def load_image(
     channels become 8-bit RGB; of an animation the first picture is taken.
 
     Args:
-        source: A path, or the bytes of a file.
+        source: A path, the bytes of a file, or anything else that `MediaInput` names.
         size: (height, width) to resize to, bicubic with antialiasing.
 
     Returns:
@@ -37,18 +37,16 @@ def load_image(
 
     Raises:
         MediaNotFoundError: The file does not exist.
-        MediaUnreadableError: It cannot be opened.
+        MediaUnreadableError: It cannot be opened, or reading it failed.
         MediaDecodeError: It is not an image in one of these formats, or damaged.
         MediaTooLargeError: It has more than 2**28 pixels.
     """
     with native() as media:
-        if isinstance(source, bytes | bytearray | memoryview):
-            return _pixels(media.load_image_bytes(bytes(source), size))
-        return _pixels(media.load_image(source, size))
+        return _pixels(media.load_image(native_source(source), size))
 
 
 def image_size(
-    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    source: MediaInput,
 ) -> tuple[int, int]:
     """Returns (height, width) of an image as `load_image` would give it, from its header alone.
 
@@ -56,10 +54,7 @@ def image_size(
         MediaError: As `load_image`.
     """
     with native() as media:
-        if isinstance(source, bytes | bytearray | memoryview):
-            height, width = media.image_size_bytes(bytes(source))
-        else:
-            height, width = media.image_size(source)
+        height, width = media.image_size(native_source(source))
     return int(height), int(width)
 
 

@@ -13,10 +13,18 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from lmms.media.errors import MediaTooLargeError, MediaUnreadableError, MediaUnsupportedError
+from lmms.media.errors import (
+    MediaTooLargeError,
+    MediaUnreadableError,
+    MediaUnsupportedError,
+    native,
+)
 from lmms.media.hashing import FileIdentity, hash_bytes, plain_identity, remembered_digest
+
+if TYPE_CHECKING:
+    from lmms._media import Source
 
 #: Content that is read into memory at once may not be larger, unless told otherwise.
 MAX_MEMORY_BYTES = 2**30
@@ -29,21 +37,28 @@ _CHUNK_BYTES = 2**20
 
 
 class RandomAccess(Protocol):
-    """Content that the decoder reads piece by piece; called from its threads, one at a time."""
+    """Content that the decoder reads piece by piece.
+
+    One call reads it from several threads, but asks for one piece at a time. An exception that it
+    raises becomes the cause of a `MediaUnreadableError`.
+    """
 
     name: str
     size: int
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Returns up to `size` bytes from `offset` on; fewer only at the end."""
+        """Returns up to `size` bytes from `offset` on; fewer may come, none only at the end."""
         ...
 
 
 #: What the extension's functions take: a file, bytes, (file, offset, length), or an object.
-NativeSource: TypeAlias = str | bytes | tuple[str, int, int] | RandomAccess
+NativeSource: TypeAlias = (
+    "str | bytes | tuple[str | os.PathLike[str], int, int] | RandomAccess | Source"
+)
 #: What the functions of `lmms.media` take: a path, a locator, or the content itself.
 MediaInput: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | tuple[str, int, int] | RandomAccess
+    "str | os.PathLike[str] | bytes | bytearray | memoryview"
+    " | tuple[str | os.PathLike[str], int, int] | RandomAccess | Source"
 )
 
 
@@ -238,6 +253,32 @@ def native_source(source: MediaInput) -> NativeSource:
     return source
 
 
+def shared_source(source: MediaInput) -> NativeSource:
+    """Returns a form of the medium whose index several calls share, under its own name.
+
+    Files are recognised by themselves. What a locator names is recognised by its identity; bytes
+    and objects by the returned form, for as long as it is kept.
+
+    Raises:
+        MediaError: As `native_source`.
+    """
+    key = None
+    if isinstance(source, str | os.PathLike):
+        opened = open_source(source)
+        if isinstance(opened, FileSource):
+            return opened.native()
+        key = repr(opened.identity())
+        content = opened.native()
+    else:
+        content = native_source(source)
+    with native() as media:
+        is_shared: bool = isinstance(content, media.Source)
+        if is_shared:
+            return content
+        shared: Source = media.Source(content, source_name(source), key)
+        return shared
+
+
 def source_name(source: MediaInput) -> str:
     """Returns how messages and results name a medium."""
     if isinstance(source, str | os.PathLike):
@@ -246,7 +287,7 @@ def source_name(source: MediaInput) -> str:
         return f"{len(source)} bytes in memory"
     if isinstance(source, tuple):
         path, offset, length = source
-        return join_locator("bytes", f"{offset}-{length}", path)
+        return f"bytes://{offset}-{length}::{os.fspath(path)}"
     return source.name
 
 

@@ -8,22 +8,21 @@ what `ffmpeg -pix_fmt rgb24` gives, rotation metadata applied.
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lmms.media.errors import MediaRangeError, native
 from lmms.media.sampling import fps_indices, frame_indices, pixel_bounds, uniform_indices
+from lmms.media.source import MediaInput, native_source, shared_source, source_name
 from lmms.types import FramePolicy
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PathLike = str | os.PathLike[str]
 #: (number of frames, height, width) of the chosen frames to their final (height, width).
 SizeRule = Callable[[int, int, int], tuple[int, int]]
 
@@ -137,24 +136,25 @@ class FrameBatch:
         )
 
 
-def probe(path: PathLike) -> VideoInfo:
+def probe(path: MediaInput) -> VideoInfo:
     """Indexes a video without decoding it (damaged files are decoded once) and describes it.
 
-    The index is remembered for as long as the file does not change.
+    The index is remembered for as long as the file does not change; that of bytes and objects is
+    not, unless they come as a `Source`.
 
     Raises:
         MediaNotFoundError: The file does not exist.
-        MediaUnreadableError: It is a folder or cannot be opened.
+        MediaUnreadableError: It is a folder or cannot be opened, or reading it failed.
         MediaDecodeError: It is empty, no video, or nothing of it can be decoded.
         MediaTooLargeError: It has more than 20 million frames.
     """
     with native() as media:
-        return _info(path, media.probe(path))
+        return _info(path, media.probe(native_source(path)))
 
 
-def _info(path: PathLike, facts: Any) -> VideoInfo:
+def _info(path: MediaInput, facts: Any) -> VideoInfo:
     return VideoInfo(
-        path=os.fspath(path),
+        path=source_name(path),
         width=facts.width,
         height=facts.height,
         stored_width=facts.stored_width,
@@ -177,7 +177,7 @@ def _warnings(pairs: Sequence[tuple[str, str]]) -> tuple[MediaWarning, ...]:
     return tuple(MediaWarning(code, message) for code, message in pairs)
 
 
-def frame_times(path: PathLike) -> NDArray[np.float64]:
+def frame_times(path: MediaInput) -> NDArray[np.float64]:
     """Returns the presentation time of every frame.
 
     Returns:
@@ -188,12 +188,12 @@ def frame_times(path: PathLike) -> NDArray[np.float64]:
         MediaError: As `probe`.
     """
     with native() as media:
-        times: NDArray[np.float64] = media.frame_times(path)
+        times: NDArray[np.float64] = media.frame_times(native_source(path))
     return times
 
 
 def read_frames(
-    path: PathLike,
+    path: MediaInput,
     indices: Sequence[int],
     *,
     size: tuple[int, int] | None = None,
@@ -206,7 +206,7 @@ def read_frames(
     with the file is told by a Python `MediaDamageWarning`; `decode` returns the same as data.
 
     Args:
-        path: A video file.
+        path: A video file, or anything else that `MediaInput` names.
         indices: Positions in presentation order, in any order, repeats allowed.
         size: (height, width) to resize to, bicubic with antialiasing; None keeps the video's.
         rotate: Applies rotation metadata.
@@ -222,12 +222,12 @@ def read_frames(
     """
     frames, damage = _read(path, indices, size=size, rotate=rotate, max_bytes=max_bytes)
     for warning in damage:
-        warnings.warn(f"{os.fspath(path)}: {warning}", MediaDamageWarning, stacklevel=2)
+        warnings.warn(f"{source_name(path)}: {warning}", MediaDamageWarning, stacklevel=2)
     return frames
 
 
 def _read(
-    path: PathLike,
+    path: MediaInput,
     indices: Sequence[int],
     *,
     size: tuple[int, int] | None,
@@ -237,17 +237,17 @@ def _read(
     wanted = [int(i) for i in indices]
     if any(i < 0 for i in wanted):
         raise MediaRangeError(
-            f"{os.fspath(path)}: frame {min(wanted)} was asked for", allowed="0 and above"
+            f"{source_name(path)}: frame {min(wanted)} was asked for", allowed="0 and above"
         )
     if size is not None and min(size) < 1:
         raise ValueError(f"size is (height, width) in pixels, got {size}")
     with native() as media:
-        frames, damage = media.read_frames(path, wanted, size, rotate, max_bytes)
+        frames, damage = media.read_frames(native_source(path), wanted, size, rotate, max_bytes)
     return frames, _warnings(damage)
 
 
 def decode(
-    path: PathLike,
+    path: MediaInput,
     policy: FramePolicy,
     *,
     size: SizeRule | None = None,
@@ -256,7 +256,7 @@ def decode(
     """Chooses frames by a policy and decodes them at their final size.
 
     Args:
-        path: A video file.
+        path: A video file, or anything else that `MediaInput` names.
         policy: Which frames. Its `control` is not applied here; see `lmms.media.controls`.
         size: Gives the final (height, width) from (number of frames, height, width); usually a
             model's own sizing rule. Without it, frames keep their size unless the policy bounds
@@ -268,6 +268,7 @@ def decode(
         MediaTooLargeError: More bytes than `max_bytes`.
         MediaError: As `probe`.
     """
+    path = shared_source(path)
     info = probe(path)
     times = frame_times(path)
     chosen = chosen_frames(path, policy, info)
@@ -391,7 +392,7 @@ def bounded_size(
 
 
 def read_video(
-    path: PathLike | Sequence[PathLike],
+    path: MediaInput | Sequence[MediaInput],
     *,
     num_frm: int = 8,
     fps: float | None = None,
@@ -422,16 +423,15 @@ def read_video(
         ValueError: An argument out of its range.
         MediaError: As `probe` and `read_frames`.
     """
-    if isinstance(path, list | tuple):
-        path = path[0]
+    medium = _first(path)
     if backend is not None and backend not in _BACKENDS:
         raise ValueError(f"unknown backend {backend!r}; allowed: {', '.join(_BACKENDS)}")
     if format not in ("rgb24", "bgr24"):
         raise ValueError(f"unknown format {format!r}; allowed: rgb24, bgr24")
     if num_frm < 1:
         raise ValueError(f"num_frm must be at least 1, got {num_frm}")
-    name: PathLike = path  # type: ignore[assignment]
-    info = probe(name)
+    medium = shared_source(medium)
+    info = probe(medium)
     if fps is None:
         indices = uniform_indices(
             info.num_frames, num_frm, force_include_last_frame=force_include_last_frame
@@ -444,5 +444,12 @@ def read_video(
             max_frames=num_frm,
             force_include_last_frame=force_include_last_frame,
         )
-    frames = read_frames(name, indices)
+    frames = read_frames(medium, indices)
     return frames[..., ::-1].copy() if format == "bgr24" else frames
+
+
+def _first(path: MediaInput | Sequence[MediaInput]) -> MediaInput:
+    """Returns the first of a list or tuple; a byte range is a tuple too, but one medium."""
+    is_range = isinstance(path, tuple) and len(path) == 3 and isinstance(path[1], int)
+    first = path[0] if isinstance(path, list | tuple) and not is_range else path
+    return cast("MediaInput", first)

@@ -15,6 +15,7 @@ from lmms.media import (
     MediaDecodeError,
     MediaNotFoundError,
     MediaUnreadableError,
+    MediaUnsupportedError,
     decode,
     frame_times,
     probe,
@@ -189,7 +190,7 @@ def test_a_name_that_looks_like_a_protocol_is_a_name(clips, tmp_path, monkeypatc
         raise AssertionError(f"opened a connection: {arguments}")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    with pytest.raises(MediaNotFoundError):
+    with pytest.raises(MediaUnsupportedError, match="URLs are not decoded"):
         probe("http://127.0.0.1:9/clip.mp4")
 
 

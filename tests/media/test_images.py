@@ -194,7 +194,7 @@ def test_what_is_no_image_is_named_with_the_reason(picture, tmp_path):
     for path, kind, message in cases:
         with pytest.raises(kind, match=message):
             load_image(path)
-    with pytest.raises(MediaDecodeError, match="<memory>: the image is empty"):
+    with pytest.raises(MediaDecodeError, match="<memory>: the content is empty"):
         load_image(b"")
 
 

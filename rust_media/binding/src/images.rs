@@ -1,10 +1,11 @@
 //! Still images.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use media_core::encode::{data_url, encode, ImageFormat};
-use media_core::image::{self, Picture, MEMORY};
+use media_core::image::{self, Picture};
 use media_core::resize::Resizer;
+use media_core::source::MEMORY;
 use media_core::Result;
 use numpy::{PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::signals::without_gil;
+use crate::source::SourceArg;
 
 type Pixels<'py> = Bound<'py, PyArray3<u8>>;
 
@@ -62,40 +64,23 @@ fn format_named(name: &str) -> PyResult<ImageFormat> {
     }
 }
 
-/// Loads an image file as (height, width, 3) uint8.
+/// Loads an image as (height, width, 3) uint8.
 #[pyfunction]
-#[pyo3(signature = (path, size))]
-pub fn load_image(py: Python<'_>, path: PathBuf, size: Option<(u32, u32)>) -> PyResult<Pixels<'_>> {
-    let picture = without_gil(py, &path, |_| sized(image::load_file(&path)?, size, &path))?;
-    to_array(py, picture)
-}
-
-/// Loads an image from bytes as (height, width, 3) uint8.
-#[pyfunction]
-#[pyo3(signature = (data, size))]
-pub fn load_image_bytes<'py>(
-    py: Python<'py>,
-    data: &[u8],
+#[pyo3(signature = (medium, size))]
+pub fn load_image(
+    py: Python<'_>,
+    medium: SourceArg,
     size: Option<(u32, u32)>,
-) -> PyResult<Pixels<'py>> {
-    let path = Path::new(MEMORY);
-    let picture = without_gil(py, path, |_| sized(image::load_bytes(data)?, size, path))?;
+) -> PyResult<Pixels<'_>> {
+    let picture = medium.work(py, |source, _| sized(image::load(source)?, size, source.name()))?;
     to_array(py, picture)
 }
 
-/// (height, width) of an image file as it is shown, from its header.
+/// (height, width) of an image as it is shown, from its header.
 #[pyfunction]
-#[pyo3(signature = (path))]
-pub fn image_size(py: Python<'_>, path: PathBuf) -> PyResult<(u32, u32)> {
-    let (width, height) = without_gil(py, &path, |_| image::size_of_file(&path))?;
-    Ok((height, width))
-}
-
-/// (height, width) of an image in memory as it is shown, from its header.
-#[pyfunction]
-#[pyo3(signature = (data))]
-pub fn image_size_bytes(py: Python<'_>, data: &[u8]) -> PyResult<(u32, u32)> {
-    let (width, height) = without_gil(py, Path::new(MEMORY), |_| image::size_of_bytes(data))?;
+#[pyo3(signature = (medium))]
+pub fn image_size(py: Python<'_>, medium: SourceArg) -> PyResult<(u32, u32)> {
+    let (width, height) = medium.work(py, |source, _| image::size(source))?;
     Ok((height, width))
 }
 

@@ -6,6 +6,7 @@
 mod errors;
 mod images;
 mod signals;
+mod source;
 mod video;
 
 use pyo3::prelude::*;
@@ -33,6 +34,7 @@ fn set_thread_budget(threads: usize) {
 fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<source::PySource>()?;
     module.add_class::<video::Probe>()?;
     module.add_function(wrap_pyfunction!(ffmpeg_version, module)?)?;
     module.add_function(wrap_pyfunction!(thread_budget, module)?)?;
@@ -41,9 +43,7 @@ fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(video::frame_times, module)?)?;
     module.add_function(wrap_pyfunction!(video::read_frames, module)?)?;
     module.add_function(wrap_pyfunction!(images::load_image, module)?)?;
-    module.add_function(wrap_pyfunction!(images::load_image_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(images::image_size, module)?)?;
-    module.add_function(wrap_pyfunction!(images::image_size_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(images::resize, module)?)?;
     module.add_function(wrap_pyfunction!(images::encode_image, module)?)?;
     module.add_function(wrap_pyfunction!(images::image_data_url, module)?)?;

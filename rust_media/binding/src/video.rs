@@ -1,7 +1,5 @@
 //! Videos: facts, times, frames.
 
-use std::path::PathBuf;
-
 use media_core::index::{self, VideoIndex};
 use media_core::video::{decode_into, FrameOptions};
 use media_core::{MediaError, MediaWarning};
@@ -9,7 +7,7 @@ use numpy::{PyArray1, PyArray4, PyArrayMethods};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
-use crate::signals::without_gil;
+use crate::source::SourceArg;
 
 type Warnings = Vec<(String, String)>;
 
@@ -61,34 +59,34 @@ impl Probe {
     }
 }
 
-/// Indexes a video file and returns what is known about it.
+/// Indexes a video and returns what is known about it.
 #[pyfunction]
-#[pyo3(signature = (path))]
-pub fn probe(py: Python<'_>, path: PathBuf) -> PyResult<Probe> {
-    without_gil(py, &path, |interrupt| Ok(Probe::of(&*index::open(&path, interrupt)?)))
+#[pyo3(signature = (medium))]
+pub fn probe(py: Python<'_>, medium: SourceArg) -> PyResult<Probe> {
+    medium.work(py, |source, interrupt| Ok(Probe::of(&*index::open(source, interrupt)?)))
 }
 
 /// Seconds of every frame after the first one's presentation, in presentation order.
 #[pyfunction]
-#[pyo3(signature = (path))]
-pub fn frame_times(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyArray1<f64>>> {
-    let times = without_gil(py, &path, |interrupt| Ok(index::open(&path, interrupt)?.times()))?;
+#[pyo3(signature = (medium))]
+pub fn frame_times(py: Python<'_>, medium: SourceArg) -> PyResult<Bound<'_, PyArray1<f64>>> {
+    let times = medium.work(py, |source, interrupt| Ok(index::open(source, interrupt)?.times()))?;
     Ok(PyArray1::from_vec(py, times))
 }
 
 /// Decodes frames by position in presentation order; returns (n, height, width, 3) uint8 and the
 /// warnings as (code, message).
 #[pyfunction]
-#[pyo3(signature = (path, indices, size, rotate, max_bytes))]
+#[pyo3(signature = (medium, indices, size, rotate, max_bytes))]
 pub fn read_frames(
     py: Python<'_>,
-    path: PathBuf,
+    medium: SourceArg,
     indices: Vec<usize>,
     size: Option<(u32, u32)>,
     rotate: bool,
     max_bytes: usize,
 ) -> PyResult<(Bound<'_, PyArray4<u8>>, Warnings)> {
-    let index = without_gil(py, &path, |interrupt| index::open(&path, interrupt))?;
+    let index = medium.work(py, index::open)?;
     let options = FrameOptions { size, rotate };
     let (width, height) = options.output_size(&index);
     let bytes = options.frame_bytes(&index).saturating_mul(indices.len());
@@ -97,14 +95,18 @@ pub fn read_frames(
             "{} frames of {width}x{height} take {bytes} bytes; the limit is {max_bytes}",
             indices.len()
         );
-        return Err(to_python(py, &MediaError::TooLarge { path, reason }));
+        return Err(to_python(
+            py,
+            &MediaError::TooLarge { path: medium.name().to_owned(), reason },
+        ));
     }
     let shape = [indices.len(), height as usize, width as usize, 3];
     let frames = PyArray4::<u8>::zeros(py, shape, false);
     let mut writable = frames.readwrite();
     let out = writable.as_slice_mut()?;
-    let warnings =
-        without_gil(py, &path, |interrupt| decode_into(&index, &indices, options, out, interrupt))?;
+    let warnings = medium.work(py, |source, interrupt| {
+        decode_into(source, &index, &indices, options, out, interrupt)
+    })?;
     drop(writable);
     Ok((frames, plain(&warnings)))
 }

@@ -1,9 +1,7 @@
 //! Whether a file is shorter than its container says: a cheap check of the outermost sizes that
 //! FFmpeg makes for some formats and passes over in others.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use crate::source::{read_up_to, ReadAt};
 
 const TS_PACKET: u64 = 188;
 /// A file has few top-level boxes; a damaged one may look as if it had millions.
@@ -12,14 +10,13 @@ const MAX_BOXES: usize = 100_000;
 /// Says how many bytes are missing at the end, or None if the file looks complete or is of a
 /// format that declares no size.
 #[must_use]
-pub fn missing_bytes(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    let length = file.metadata().ok()?.len();
+pub fn missing_bytes(file: &dyn ReadAt) -> Option<String> {
+    let length = file.len();
     let mut head = [0_u8; 64];
-    let read = read_up_to(&mut file, &mut head)?;
+    let read = read_up_to(file, 0, &mut head).ok()?;
     let head = &head[..read];
     let declared = if head.get(4..8) == Some(b"ftyp") {
-        end_of_boxes(&mut file, length)?
+        end_of_boxes(file, length)?
     } else if head.starts_with(b"RIFF") {
         8 + u64::from(u32::from_le_bytes(head.get(4..8)?.try_into().ok()?))
     } else if head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) {
@@ -33,27 +30,15 @@ pub fn missing_bytes(path: &Path) -> Option<String> {
         .then(|| format!("the file has {length} bytes, its container announces {declared}"))
 }
 
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> Option<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..]).ok()? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Some(filled)
-}
-
 /// Where the last top-level box of an ISO file ends (ISO/IEC 14496-12, 4.2).
-fn end_of_boxes(file: &mut File, length: u64) -> Option<u64> {
+fn end_of_boxes(file: &dyn ReadAt, length: u64) -> Option<u64> {
     let mut position = 0_u64;
     for _ in 0..MAX_BOXES {
         if position + 8 > length {
             break;
         }
-        file.seek(SeekFrom::Start(position)).ok()?;
         let mut header = [0_u8; 16];
-        let read = read_up_to(file, &mut header)?;
+        let read = read_up_to(file, position, &mut header).ok()?;
         let short = u64::from(u32::from_be_bytes(header[..4].try_into().ok()?));
         let size = match short {
             // Up to the end of the file, whatever that is.
@@ -99,12 +84,10 @@ fn variable_int(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Source;
 
     fn missing(bytes: &[u8]) -> Option<String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        std::fs::write(&path, bytes).unwrap();
-        missing_bytes(&path)
+        missing_bytes(Source::memory(bytes.to_vec()).open().unwrap().as_ref())
     }
 
     fn boxed(kind: [u8; 4], payload: usize) -> Vec<u8> {

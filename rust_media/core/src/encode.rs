@@ -7,7 +7,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use jpeg_encoder::{ColorType, Encoder as JpegEncoder, SamplingFactor};
 
 use crate::error::{MediaError, Result};
-use crate::image::MEMORY;
+use crate::source::MEMORY;
 
 /// A file format for still images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,8 @@ pub fn data_url(encoded: &[u8], format: ImageFormat) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::load_bytes;
+    use crate::image::load;
+    use crate::Source;
 
     fn gradient(width: u32, height: u32) -> Vec<u8> {
         (0..height)
@@ -111,7 +112,7 @@ mod tests {
     fn lossless_formats_give_back_every_pixel() {
         let rgb = gradient(37, 21);
         for format in [ImageFormat::Png, ImageFormat::WebP] {
-            let picture = load_bytes(&encode(&rgb, 37, 21, format, 90).unwrap()).unwrap();
+            let picture = load(&Source::memory(encode(&rgb, 37, 21, format, 90).unwrap())).unwrap();
             assert_eq!((picture.width, picture.height), (37, 21));
             assert_eq!(picture.rgb, rgb);
         }

@@ -94,6 +94,10 @@ impl MediaError {
         Self::Decode { path: path.to_owned(), reason: reason.into() }
     }
 
+    pub(crate) fn unreadable(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Unreadable { path: path.to_owned(), reason: reason.into() }
+    }
+
     pub(crate) fn too_large(path: &Path, reason: impl Into<String>) -> Self {
         Self::TooLarge { path: path.to_owned(), reason: reason.into() }
     }
@@ -110,7 +114,7 @@ impl MediaError {
         if error.kind() == std::io::ErrorKind::NotFound {
             return Self::NotFound { path: path.to_owned() };
         }
-        Self::Unreadable { path: path.to_owned(), reason: error.to_string() }
+        Self::unreadable(path, error.to_string())
     }
 }
 

@@ -1,19 +1,16 @@
 //! Decoding still images.
 
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use crate::error::{MediaError, Result};
-use crate::index::check_file;
+use crate::source::{Cursor, Source};
 
 /// Largest image that is decoded, in pixels; Pillow's own alarm is at 179 million.
 pub const MAX_PIXELS: u64 = 1 << 28;
-
-/// What the error of in-memory bytes calls its file.
-pub const MEMORY: &str = "<memory>";
 
 /// A decoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,45 +23,33 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
-/// Loads an image file as RGB: EXIF orientation applied, transparency over white, palettes and 16
-/// bits per channel reduced to 8, the first picture of an animation.
+/// Loads an image as RGB: EXIF orientation applied, transparency over white, palettes and 16 bits
+/// per channel reduced to 8, the first picture of an animation.
 ///
 /// # Errors
 /// `NotFound`, `Unreadable`, `Decode`, `TooLarge`.
-pub fn load_file(path: &Path) -> Result<Picture> {
-    check_file(path)?;
-    let file = std::fs::File::open(path).map_err(|e| MediaError::from_io(path, &e))?;
-    load(BufReader::new(file), path)
+pub fn load(source: &Source) -> Result<Picture> {
+    reading(source, |content| picture_of(content, source.name()))
 }
 
-/// Loads an image from bytes; see [`load_file`].
+/// Width and height of an image as it is shown (EXIF orientation applied), from its header.
 ///
 /// # Errors
-/// `Decode`, `TooLarge`.
-pub fn load_bytes(bytes: &[u8]) -> Result<Picture> {
-    let path = Path::new(MEMORY);
-    if bytes.is_empty() {
-        return Err(MediaError::decode(path, "the image is empty (0 bytes)"));
+/// As [`load`].
+pub fn size(source: &Source) -> Result<(u32, u32)> {
+    reading(source, |content| shown_size(content, source.name()))
+}
+
+/// Runs `work` on the content; a source that fails is never taken for a damaged image.
+fn reading<T>(source: &Source, work: impl FnOnce(BufReader<Cursor>) -> Result<T>) -> Result<T> {
+    source.check()?;
+    let cursor = Cursor::new(source.open()?);
+    let failure = cursor.failure();
+    let result = work(BufReader::new(cursor));
+    match failure.get() {
+        Some(reason) => Err(MediaError::unreadable(source.name(), reason)),
+        None => result,
     }
-    load(Cursor::new(bytes), path)
-}
-
-/// Width and height of an image file as it is shown (EXIF orientation applied), from its header.
-///
-/// # Errors
-/// As [`load_file`].
-pub fn size_of_file(path: &Path) -> Result<(u32, u32)> {
-    check_file(path)?;
-    let file = std::fs::File::open(path).map_err(|e| MediaError::from_io(path, &e))?;
-    shown_size(BufReader::new(file), path)
-}
-
-/// Width and height of an image in memory; see [`size_of_file`].
-///
-/// # Errors
-/// As [`load_bytes`].
-pub fn size_of_bytes(bytes: &[u8]) -> Result<(u32, u32)> {
-    shown_size(Cursor::new(bytes), Path::new(MEMORY))
 }
 
 fn shown_size(source: impl BufRead + Seek, path: &Path) -> Result<(u32, u32)> {
@@ -97,7 +82,7 @@ fn decoder_for<'a>(
     reader.into_decoder().map_err(|e| refused(path, &e))
 }
 
-fn load(source: impl BufRead + Seek, path: &Path) -> Result<Picture> {
+fn picture_of(source: impl BufRead + Seek, path: &Path) -> Result<Picture> {
     let mut decoder = decoder_for(source, path)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS {

@@ -1,9 +1,7 @@
 //! The packet index of a video: which frames there are, when they are shown, where decoding can
-//! start. Made in one pass over the packets, without decoding, and remembered per file.
+//! start. Made in one pass over the packets, without decoding, and remembered per source.
 
 use std::collections::HashSet;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -11,6 +9,7 @@ use crate::container;
 use crate::error::{MediaError, Result};
 use crate::ffmpeg::{Demuxer, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
 use crate::interrupt::Interrupt;
+use crate::source::Source;
 use crate::walk::Walk;
 use crate::warning::{MediaWarning, WarningCode};
 
@@ -36,26 +35,6 @@ const ONE_FRAME_PER_PACKET: [&str; 14] = [
     "huffyuv",
 ];
 
-/// What identifies a file's content without reading it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct FileKey {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl FileKey {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-}
-
 /// How frame positions are told apart while decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbering {
@@ -68,7 +47,7 @@ pub enum Numbering {
 /// Everything known about one video file.
 #[derive(Debug)]
 pub struct VideoIndex {
-    /// The file.
+    /// What the video is called.
     pub path: PathBuf,
     /// What the container says about the stream.
     pub facts: StreamFacts,
@@ -175,44 +154,25 @@ impl VideoIndex {
     }
 }
 
-/// Checks that `path` is a regular, readable, non-empty file.
+/// Returns the index of a video, from memory if its source has not changed since.
 ///
 /// # Errors
-/// `NotFound`, `Unreadable` or `Decode`, each with the reason.
-pub fn check_file(path: &Path) -> Result<Metadata> {
-    let metadata = std::fs::metadata(path).map_err(|e| MediaError::from_io(path, &e))?;
-    let refuse = |reason: &str| {
-        Err(MediaError::Unreadable { path: path.to_owned(), reason: reason.to_owned() })
+/// Everything that [`Source::check`] and [`Demuxer::open`] refuse; `Decode` if no frame can be
+/// found; `Unreadable` if the source fails while it is read.
+pub fn open(source: &Source, interrupt: &Interrupt<'_>) -> Result<Arc<VideoIndex>> {
+    let Some(key) = source.check()? else {
+        return build(source, interrupt).map(Arc::new);
     };
-    if metadata.is_dir() {
-        return refuse("it is a folder");
-    }
-    if !metadata.is_file() {
-        return refuse("it is not a regular file");
-    }
-    std::fs::File::open(path).map_err(|e| MediaError::from_io(path, &e))?;
-    if metadata.len() == 0 {
-        return Err(MediaError::decode(path, "the file is empty (0 bytes)"));
-    }
-    Ok(metadata)
-}
-
-/// Returns the index of a file, from memory if the file has not changed since.
-///
-/// # Errors
-/// Everything that [`check_file`] and [`Demuxer::open`] refuse; `Decode` if no frame can be found.
-pub fn open(path: &Path, interrupt: &Interrupt<'_>) -> Result<Arc<VideoIndex>> {
-    let key = FileKey::of(&check_file(path)?);
-    if let Some(found) = cache::get(path, &key) {
+    if let Some(found) = cache::get(source.name(), &key) {
         return Ok(found);
     }
-    let index = Arc::new(build(path, interrupt)?);
+    let index = Arc::new(build(source, interrupt)?);
     cache::put(key, &index);
     Ok(index)
 }
 
-fn build(path: &Path, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
-    let (mut demuxer, facts) = Demuxer::open(path)?;
+fn build(source: &Source, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
+    let (mut demuxer, facts) = Demuxer::open(source)?;
     let mut warnings = Vec::new();
     if facts.rotation % 90 != 0 {
         let message = format!("rotation by {} degrees is not applied", facts.rotation);
@@ -222,13 +182,14 @@ fn build(path: &Path, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
     drop(demuxer);
     if packets.is_empty() {
         let reason = failure.map_or_else(String::new, |words| format!(": {words}"));
-        return Err(MediaError::decode(path, format!("its video stream has no frames{reason}")));
+        let reason = format!("its video stream has no frames{reason}");
+        return Err(MediaError::decode(source.name(), reason));
     }
-    let damage = damage_of(path, &facts, &packets, failure.as_deref());
+    let damage = damage_of(source, &facts, &packets, failure.as_deref())?;
     warnings.extend(damage.iter().cloned());
-    let mut index = by_packet(path, facts, packets, warnings);
+    let mut index = by_packet(source.name(), facts, packets, warnings);
     if !damage.is_empty() || !packets_name_frames(&index) {
-        number_by_decoding(&mut index, interrupt)?;
+        number_by_decoding(source, &mut index, interrupt)?;
     }
     Ok(index)
 }
@@ -239,7 +200,7 @@ fn read_packets(
 ) -> Result<(Vec<PacketInfo>, Option<String>)> {
     let mut packets = Vec::new();
     loop {
-        match demuxer.read() {
+        match demuxer.read()? {
             ReadPacket::Packet(packet) => packets.push(packet),
             ReadPacket::End => return Ok((packets, None)),
             ReadPacket::Failed(words) => return Ok((packets, Some(words))),
@@ -256,17 +217,17 @@ fn read_packets(
 
 /// The damage that can be seen without decoding.
 fn damage_of(
-    path: &Path,
+    source: &Source,
     facts: &StreamFacts,
     packets: &[PacketInfo],
     failure: Option<&str>,
-) -> Vec<MediaWarning> {
+) -> Result<Vec<MediaWarning>> {
     let mut damage = Vec::new();
     let declared = usize::try_from(facts.declared_frames).unwrap_or(0);
     if facts.format.starts_with("mov") && packets.len() < declared {
         let message = format!("{} of {declared} frames are in the file", packets.len());
         damage.push(MediaWarning::new(WarningCode::Truncated, message));
-    } else if let Some(message) = container::missing_bytes(path) {
+    } else if let Some(message) = container::missing_bytes(source.open()?.as_ref()) {
         damage.push(MediaWarning::new(WarningCode::Truncated, message));
     }
     let corrupt = packets.iter().filter(|packet| packet.corrupt).count();
@@ -278,7 +239,7 @@ fn damage_of(
         let message = format!("reading stopped after {} packets: {words}", packets.len());
         damage.push(MediaWarning::new(WarningCode::CorruptPackets, message));
     }
-    damage
+    Ok(damage)
 }
 
 fn by_packet(
@@ -342,17 +303,20 @@ fn pts_are_unique(packets: &[PacketInfo]) -> bool {
 }
 
 /// Decodes the whole stream once to learn which frames it really has.
-fn number_by_decoding(index: &mut VideoIndex, interrupt: &Interrupt<'_>) -> Result<()> {
-    let path = index.path.clone();
+fn number_by_decoding(
+    source: &Source,
+    index: &mut VideoIndex,
+    interrupt: &Interrupt<'_>,
+) -> Result<()> {
     let mut shown = Vec::new();
     let mut last = 0;
-    let mut walk = Walk::start(&path, &index.facts)?;
+    let mut walk = Walk::start(source, &index.facts)?;
     while walk.next(interrupt)? {
         shown.push(walk.frame.best_effort_pts());
         last = walk.frame.duration();
     }
     if shown.is_empty() {
-        return Err(MediaError::decode(&path, "no frame of it can be decoded"));
+        return Err(MediaError::decode(source.name(), "no frame of it can be decoded"));
     }
     index.warnings.extend(walk.damage());
     let usable =
@@ -386,13 +350,14 @@ fn spread_evenly(shown: &mut [i64], index: &mut VideoIndex) {
 
 /// Indexes of recently used files, bounded by their packets.
 mod cache {
-    use super::{Arc, FileKey, Mutex, OnceLock, Path, VideoIndex};
+    use super::{Arc, Mutex, OnceLock, Path, VideoIndex};
+    use crate::source::Identity;
 
     const MAX_FILES: usize = 256;
     /// About 200 MB.
     const MAX_TOTAL_PACKETS: usize = 4_000_000;
 
-    type Entries = Vec<(FileKey, Arc<VideoIndex>)>;
+    type Entries = Vec<(Identity, Arc<VideoIndex>)>;
 
     fn entries() -> &'static Mutex<Entries> {
         static ENTRIES: OnceLock<Mutex<Entries>> = OnceLock::new();
@@ -401,7 +366,7 @@ mod cache {
 
     // `try_lock` throughout: in a child forked while another thread held the lock it stays locked
     // for ever; there the cache is merely empty.
-    pub(super) fn get(path: &Path, key: &FileKey) -> Option<Arc<VideoIndex>> {
+    pub(super) fn get(path: &Path, key: &Identity) -> Option<Arc<VideoIndex>> {
         let mut entries = entries().try_lock().ok()?;
         let at = entries.iter().position(|(k, index)| k == key && index.path == path)?;
         let entry = entries.remove(at);
@@ -410,9 +375,13 @@ mod cache {
         Some(found)
     }
 
-    pub(super) fn put(key: FileKey, index: &Arc<VideoIndex>) {
+    pub(super) fn put(key: Identity, index: &Arc<VideoIndex>) {
         let Ok(mut entries) = entries().try_lock() else { return };
-        entries.retain(|(_, old)| old.path != index.path);
+        // What a file held before is of no use; other sources may share a name.
+        entries.retain(|(old_key, old)| {
+            let same_file = matches!(old_key, Identity::File { .. }) && old.path == index.path;
+            !same_file && *old_key != key
+        });
         entries.push((key, Arc::clone(index)));
         let total = |entries: &Entries| entries.iter().map(|e| e.1.packets.len()).sum::<usize>();
         while entries.len() > MAX_FILES

@@ -14,6 +14,7 @@ pub mod index;
 pub mod interrupt;
 pub mod plan;
 pub mod resize;
+pub mod source;
 pub mod threads;
 pub mod video;
 mod walk;
@@ -22,4 +23,5 @@ mod worker;
 
 pub use error::{MediaError, Result};
 pub use interrupt::Interrupt;
+pub use source::Source;
 pub use warning::{MediaWarning, WarningCode};

@@ -9,6 +9,7 @@ use crate::error::{contain_panics, panic_message, MediaError, Result};
 use crate::index::{Numbering, VideoIndex};
 use crate::interrupt::Interrupt;
 use crate::plan::segments;
+use crate::source::Source;
 use crate::threads::Helpers;
 use crate::walk::Walk;
 use crate::warning::{MediaWarning, WarningCode};
@@ -41,7 +42,7 @@ impl FrameOptions {
     }
 }
 
-/// Decodes the frames at `indices` (positions in presentation order, any order, repeats allowed)
+/// Decodes the frames of `source`, whose index is `index`, at `indices` (positions in presentation order, any order, repeats allowed)
 /// into `out`, which has `indices.len()` times [`FrameOptions::frame_bytes`] bytes.
 ///
 /// Returns what was wrong although every slot was filled.
@@ -50,6 +51,7 @@ impl FrameOptions {
 /// `OutOfRange` for an index past the end, `Decode` if nothing of the video can be decoded,
 /// `Interrupted` if asked to stop.
 pub fn decode_into(
+    source: &Source,
     index: &VideoIndex,
     indices: &[usize],
     options: FrameOptions,
@@ -74,14 +76,16 @@ pub fn decode_into(
     wanted.sort_unstable();
     wanted.dedup();
     if wanted == indices {
-        return decode_unique(index, &wanted, options, out, interrupt);
+        return decode_unique(source, index, &wanted, options, out, interrupt);
     }
-    decode_shuffled(index, indices, &wanted, options, out, interrupt)
+    decode_shuffled(source, index, indices, &wanted, options, out, interrupt)
 }
 
 /// Serves repeated or unsorted indices: every frame is decoded once into the first slot that
 /// wants it, then copied to the others.
+#[allow(clippy::too_many_arguments)]
 fn decode_shuffled(
+    source: &Source,
     index: &VideoIndex,
     indices: &[usize],
     wanted: &[usize],
@@ -100,7 +104,7 @@ fn decode_shuffled(
     slots.retain(|_| keep.next().unwrap_or(false));
     slots.sort_by_key(|(position, _)| *position);
     let slots = slots.into_iter().map(|(_, slot)| slot).collect();
-    let warnings = Job::new(index, wanted, options, interrupt).run(slots)?;
+    let warnings = Job::new(source, index, wanted, options, interrupt).run(slots)?;
     for (slot, position) in indices.iter().enumerate() {
         match first_slot.get(position) {
             Some(&from) if from != slot => {
@@ -113,6 +117,7 @@ fn decode_shuffled(
 }
 
 fn decode_unique(
+    source: &Source,
     index: &VideoIndex,
     wanted: &[usize],
     options: FrameOptions,
@@ -120,11 +125,12 @@ fn decode_unique(
     interrupt: &Interrupt<'_>,
 ) -> Result<Vec<MediaWarning>> {
     let slots = out.chunks_exact_mut(options.frame_bytes(index)).collect();
-    Job::new(index, wanted, options, interrupt).run(slots)
+    Job::new(source, index, wanted, options, interrupt).run(slots)
 }
 
 /// One call: ascending distinct frames and a slot for each.
 pub(crate) struct Job<'a> {
+    pub(crate) source: &'a Source,
     pub(crate) index: &'a VideoIndex,
     pub(crate) wanted: &'a [usize],
     pub(crate) options: FrameOptions,
@@ -134,12 +140,13 @@ pub(crate) struct Job<'a> {
 
 impl<'a> Job<'a> {
     fn new(
+        source: &'a Source,
         index: &'a VideoIndex,
         wanted: &'a [usize],
         options: FrameOptions,
         interrupt: &'a Interrupt<'a>,
     ) -> Self {
-        Self { index, wanted, options, interrupt, size_changed: AtomicBool::new(false) }
+        Self { source, index, wanted, options, interrupt, size_changed: AtomicBool::new(false) }
     }
 
     fn run(&self, mut slots: Vec<&mut [u8]>) -> Result<Vec<MediaWarning>> {
@@ -202,7 +209,7 @@ impl<'a> Job<'a> {
 
     /// Decodes everything from the start, as FFmpeg's command line tool does with one thread.
     fn run_from_start(&self, slots: &mut [&mut [u8]]) -> Result<Vec<MediaWarning>> {
-        let mut walk = Walk::start(&self.index.path, &self.index.facts)?;
+        let mut walk = Walk::start(self.source, &self.index.facts)?;
         let mut fill = Fill::new(self, slots)?;
         let mut position = 0;
         while !fill.is_done() && walk.next(self.interrupt)? {

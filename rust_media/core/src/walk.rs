@@ -1,10 +1,9 @@
 //! Decoding a whole stream from its start, one frame at a time.
 
-use std::path::Path;
-
 use crate::error::Result;
 use crate::ffmpeg::{Decoder, Demuxer, Frame, ReadPacket, Received, StreamFacts};
 use crate::interrupt::Interrupt;
+use crate::source::Source;
 use crate::warning::{MediaWarning, WarningCode};
 
 /// A plain decode of the whole stream from its start, one frame at a time.
@@ -23,11 +22,11 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    pub(crate) fn start(path: &Path, facts: &StreamFacts) -> Result<Self> {
+    pub(crate) fn start(source: &Source, facts: &StreamFacts) -> Result<Self> {
         Ok(Self {
-            demuxer: Demuxer::reopen(path, facts)?,
-            decoder: Decoder::open(path, facts)?,
-            frame: Frame::new(path)?,
+            demuxer: Demuxer::reopen(source, facts)?,
+            decoder: Decoder::open(source.name(), facts)?,
+            frame: Frame::new(source.name())?,
             sent: 0,
             refused: 0,
             concealed: 0,
@@ -70,7 +69,7 @@ impl Walk {
 
     fn feed(&mut self, interrupt: &Interrupt<'_>) -> Result<()> {
         interrupt.check(self.demuxer.path())?;
-        match self.demuxer.read() {
+        match self.demuxer.read()? {
             ReadPacket::Packet(_) => {
                 self.sent += 1;
                 if !self.decoder.send(&self.demuxer)? {

@@ -54,7 +54,7 @@ impl<'a> Worker<'a> {
         let path = &job.index.path;
         Ok(Self {
             job,
-            demuxer: Demuxer::reopen(path, &job.index.facts)?,
+            demuxer: Demuxer::reopen(job.source, &job.index.facts)?,
             decoder: Decoder::open(path, &job.index.facts)?,
             frame: Frame::new(path)?,
             canvas: Canvas::new(job)?,
@@ -73,7 +73,7 @@ impl<'a> Worker<'a> {
         let mut wanted = wanted.into_iter().peekable();
         for at in piece.segment.start..=piece.segment.last {
             self.job.interrupt.check(&index.path)?;
-            if at != piece.segment.start && !self.read_expected(at) {
+            if at != piece.segment.start && !self.read_expected(at)? {
                 return Ok(Outcome::NeedsFullDecode);
             }
             let is_target = wanted.next_if_eq(&at).is_some();
@@ -109,7 +109,7 @@ impl<'a> Worker<'a> {
     fn read_up_to(&mut self, key: &PacketInfo) -> Result<bool> {
         loop {
             self.job.interrupt.check(&self.job.index.path)?;
-            match self.demuxer.read() {
+            match self.demuxer.read()? {
                 ReadPacket::Packet(packet) if packet.pts == key.pts => return Ok(true),
                 ReadPacket::Packet(packet) if packet.is_after(key) => return Ok(false),
                 ReadPacket::Packet(_) => {}
@@ -119,9 +119,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Reads the next packet and checks that it is the one the index has there.
-    fn read_expected(&mut self, at: u32) -> bool {
+    fn read_expected(&mut self, at: u32) -> Result<bool> {
         let expected = self.job.index.packets[at as usize].pts;
-        matches!(self.demuxer.read(), ReadPacket::Packet(packet) if packet.pts == expected)
+        let read = self.demuxer.read()?;
+        Ok(matches!(read, ReadPacket::Packet(packet) if packet.pts == expected))
     }
 
     /// Takes all frames that are ready and paints the wanted ones; false on damage.

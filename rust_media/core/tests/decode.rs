@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use media_core::interrupt::never;
 use media_core::video::{decode_into, FrameOptions};
-use media_core::{index, Interrupt, MediaError};
+use media_core::{index, Interrupt, MediaError, Source};
 
 const WIDTH: usize = 32;
 const HEIGHT: usize = 18;
@@ -36,9 +36,9 @@ fn clip(folder: &Path) -> PathBuf {
 
 fn decode(path: &Path, indices: &[usize], options: FrameOptions) -> Result<Vec<u8>, MediaError> {
     let interrupt = Interrupt::new(&never);
-    let index = index::open(path, &interrupt)?;
+    let index = index::open(&Source::file(path), &interrupt)?;
     let mut out = vec![0; options.frame_bytes(&index) * indices.len()];
-    decode_into(&index, indices, options, &mut out, &interrupt)?;
+    decode_into(&Source::file(path), &index, indices, options, &mut out, &interrupt)?;
     Ok(out)
 }
 
@@ -58,7 +58,7 @@ fn the_asked_frames_in_the_asked_order() {
 fn the_index_knows_frames_and_times() {
     let folder = tempfile::tempdir().unwrap();
     let path = clip(folder.path());
-    let index = index::open(&path, &Interrupt::new(&never)).unwrap();
+    let index = index::open(&Source::file(&path), &Interrupt::new(&never)).unwrap();
     assert_eq!(index.len(), FRAMES);
     assert_eq!(index.average_rate(), (10, 1));
     assert!((index.duration_seconds() - 1.2).abs() < 1e-9);
@@ -89,9 +89,10 @@ fn a_wrong_buffer_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = clip(folder.path());
     let interrupt = Interrupt::new(&never);
-    let index = index::open(&path, &interrupt).unwrap();
+    let index = index::open(&Source::file(&path), &interrupt).unwrap();
     let mut out = vec![7; NATIVE.frame_bytes(&index) - 1];
-    let error = decode_into(&index, &[0], NATIVE, &mut out, &interrupt).unwrap_err();
+    let error =
+        decode_into(&Source::file(&path), &index, &[0], NATIVE, &mut out, &interrupt).unwrap_err();
     assert!(matches!(error, MediaError::Internal { .. }));
     assert!(out.iter().all(|&byte| byte == 7));
 }
@@ -100,10 +101,12 @@ fn a_wrong_buffer_is_refused_before_anything_is_written() {
 fn being_told_to_stop_is_an_error_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = clip(folder.path());
-    let index = index::open(&path, &Interrupt::new(&never)).unwrap();
+    let index = index::open(&Source::file(&path), &Interrupt::new(&never)).unwrap();
     let mut out = vec![0; NATIVE.frame_bytes(&index)];
     let stop = || true;
-    let error = decode_into(&index, &[3], NATIVE, &mut out, &Interrupt::new(&stop)).unwrap_err();
+    let error =
+        decode_into(&Source::file(&path), &index, &[3], NATIVE, &mut out, &Interrupt::new(&stop))
+            .unwrap_err();
     assert!(matches!(error, MediaError::Interrupted { .. }));
 }
 

@@ -3,7 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use media_core::encode::{data_url, encode, ImageFormat};
-use media_core::image::load_bytes;
+use media_core::image::load;
+use media_core::Source;
 
 fuzz_target!(|data: &[u8]| {
     let [width, height, quality, pixels @ ..] = data else { return };
@@ -16,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     }
     for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
         let Ok(file) = encode(&rgb, width, height, format, *quality) else { continue };
-        let picture = load_bytes(&file).expect("what was encoded decodes");
+        let picture = load(&Source::memory(file.clone())).expect("what was encoded decodes");
         assert_eq!((picture.width, picture.height), (width, height));
         assert!(format == ImageFormat::Jpeg || picture.rgb == rgb, "{format:?} is lossless");
         let url = data_url(&file, format);

@@ -1,14 +1,16 @@
 //! Reading packets of the best video stream of a file.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::{self, addr_of, NonNull};
 
 use ffmpeg_sys_next as sys;
 
+use super::io::{open_nothing, CustomIo};
 use super::{describe, initialise, owned_text, Orientation, NO_PTS};
 use crate::error::{MediaError, Result};
+use crate::source::Source;
 
 /// Demuxers that only ever read the file itself. Playlists (HLS, concat, SDP, DASH) are left out:
 /// a hostile one could make the process read other files.
@@ -162,15 +164,17 @@ pub struct Demuxer {
     packet: NonNull<sys::AVPacket>,
     stream_index: i32,
     path: PathBuf,
+    /// What FFmpeg reads through; None if it opened the file itself.
+    io: Option<CustomIo>,
 }
 
 impl Demuxer {
-    /// Opens `path`, probes its streams and chooses the best video stream by FFmpeg's rule.
+    /// Opens `source`, probes its streams and chooses the best video stream by FFmpeg's rule.
     ///
     /// # Errors
-    /// `Decode` if the file is no media file or has no video stream.
-    pub fn open(path: &Path) -> Result<(Self, StreamFacts)> {
-        let mut demuxer = Self::open_header(path)?;
+    /// `Decode` if it is no media file or has no video stream; `Unreadable` if its source fails.
+    pub fn open(source: &Source) -> Result<(Self, StreamFacts)> {
+        let mut demuxer = Self::open_header(source)?;
         demuxer.probe_streams()?;
         // SAFETY: the context is open; a null decoder pointer is allowed.
         let chosen = unsafe {
@@ -184,19 +188,19 @@ impl Demuxer {
             )
         };
         if chosen < 0 {
-            return Err(MediaError::decode(path, "the file has no video stream"));
+            return Err(MediaError::decode(source.name(), "the file has no video stream"));
         }
         demuxer.select(chosen)?;
         let facts = demuxer.facts()?;
         Ok((demuxer, facts))
     }
 
-    /// Opens `path` again for a stream that is known already.
+    /// Opens `source` again for a stream that is known already.
     ///
     /// # Errors
     /// As [`Demuxer::open`]; `Decode` if the stream has gone.
-    pub fn reopen(path: &Path, facts: &StreamFacts) -> Result<Self> {
-        let mut demuxer = Self::open_header(path)?;
+    pub fn reopen(source: &Source, facts: &StreamFacts) -> Result<Self> {
+        let mut demuxer = Self::open_header(source)?;
         if !SELF_DESCRIBING.contains(&facts.format.as_str()) {
             demuxer.probe_streams()?;
         }
@@ -204,35 +208,22 @@ impl Demuxer {
         Ok(demuxer)
     }
 
-    fn open_header(path: &Path) -> Result<Self> {
+    fn open_header(source: &Source) -> Result<Self> {
         initialise();
-        // The `file:` prefix keeps names like "concat:a|b" or "http://…" plain file names.
-        let mut url = OsStr::new("file:").as_bytes().to_vec();
-        url.extend_from_slice(path.as_os_str().as_bytes());
-        let url = CString::new(url)
-            .map_err(|_| MediaError::decode(path, "the path contains a zero byte"))?;
-        let mut options: *mut sys::AVDictionary = ptr::null_mut();
-        let mut context: *mut sys::AVFormatContext = ptr::null_mut();
-        let formats = CString::new(FORMATS).unwrap_or_default();
-        // SAFETY: all strings outlive the calls; on failure avformat_open_input frees the context
-        // and leaves null; the dictionary is freed whatever happens.
-        let code = unsafe {
-            sys::av_dict_set(&raw mut options, c"protocol_whitelist".as_ptr(), c"file".as_ptr(), 0);
-            sys::av_dict_set(&raw mut options, c"format_whitelist".as_ptr(), formats.as_ptr(), 0);
-            let code = sys::avformat_open_input(
-                &raw mut context,
-                url.as_ptr(),
-                ptr::null(),
-                &raw mut options,
-            );
-            sys::av_dict_free(&raw mut options);
-            code
+        let path = source.name();
+        let io = match source.as_file() {
+            Some(_) => None,
+            None => Some(CustomIo::new(source.open()?, path)?),
         };
-        let Some(context) = NonNull::new(context).filter(|_| code >= 0) else {
-            return Err(MediaError::decode(
-                path,
-                format!("not a readable video file: {}", describe(code)),
-            ));
+        let (code, context) = open_input(&url_of(source)?, io.as_ref());
+        // Also where FFmpeg made something of the part that it could read.
+        let failed = io.as_ref().and_then(CustomIo::failure);
+        let Some(context) = context else {
+            let refused = format!("not a readable video file: {}", describe(code));
+            return Err(match failed {
+                Some(reason) => MediaError::unreadable(path, reason),
+                None => MediaError::decode(path, refused),
+            });
         };
         // SAFETY: allocates or returns null.
         let packet = unsafe { sys::av_packet_alloc() };
@@ -242,13 +233,24 @@ impl Demuxer {
             unsafe { sys::avformat_close_input(&raw mut raw) };
             return Err(MediaError::internal(path, "out of memory"));
         };
-        Ok(Self { context, packet, stream_index: -1, path: path.to_owned() })
+        let demuxer = Self { context, packet, stream_index: -1, path: path.to_owned(), io };
+        demuxer.check_source()?;
+        Ok(demuxer)
+    }
+
+    /// Fails if the source could not be read: what FFmpeg makes of the rest is not the medium.
+    fn check_source(&self) -> Result<()> {
+        match self.io.as_ref().and_then(CustomIo::failure) {
+            Some(reason) => Err(MediaError::unreadable(&self.path, reason)),
+            None => Ok(()),
+        }
     }
 
     fn probe_streams(&mut self) -> Result<()> {
         // SAFETY: the context is open; no per-stream options are given.
         let code =
             unsafe { sys::avformat_find_stream_info(self.context.as_ptr(), ptr::null_mut()) };
+        self.check_source()?;
         if code < 0 {
             return Err(MediaError::decode(
                 &self.path,
@@ -331,30 +333,34 @@ impl Demuxer {
     }
 
     /// Reads the next packet of the chosen stream.
-    pub fn read(&mut self) -> ReadPacket {
+    ///
+    /// # Errors
+    /// `Unreadable` if the source fails. (Failures of a plain file are FFmpeg's to judge.)
+    pub fn read(&mut self) -> Result<ReadPacket> {
         loop {
             // SAFETY: the packet is ours; unref before each read gives back the previous data.
             let code = unsafe {
                 sys::av_packet_unref(self.packet.as_ptr());
                 sys::av_read_frame(self.context.as_ptr(), self.packet.as_ptr())
             };
+            self.check_source()?;
             if code == sys::AVERROR_EOF {
-                return ReadPacket::End;
+                return Ok(ReadPacket::End);
             }
             if code < 0 {
-                return ReadPacket::Failed(describe(code));
+                return Ok(ReadPacket::Failed(describe(code)));
             }
             // SAFETY: a successful read filled the packet.
             let packet = unsafe { self.packet.as_ref() };
             if packet.stream_index == self.stream_index {
-                return ReadPacket::Packet(PacketInfo {
+                return Ok(ReadPacket::Packet(PacketInfo {
                     pts: packet.pts,
                     dts: packet.dts,
                     duration: packet.duration,
                     key: packet.flags & sys::AV_PKT_FLAG_KEY != 0,
                     discard: packet.flags & sys::AV_PKT_FLAG_DISCARD != 0,
                     corrupt: packet.flags & sys::AV_PKT_FLAG_CORRUPT != 0,
-                });
+                }));
             }
         }
     }
@@ -366,7 +372,7 @@ impl Demuxer {
     /// Goes to the last seekable position at or before `timestamp` (stream units).
     ///
     /// # Errors
-    /// `Decode` if the container cannot seek there.
+    /// `Decode` if the container cannot seek there, `Unreadable` if the source fails.
     pub fn seek(&mut self, timestamp: i64) -> Result<()> {
         // SAFETY: the context is open and the stream index valid.
         let code = unsafe {
@@ -377,13 +383,14 @@ impl Demuxer {
                 sys::AVSEEK_FLAG_BACKWARD,
             )
         };
+        self.check_source()?;
         if code < 0 {
             return Err(MediaError::decode(&self.path, format!("cannot seek: {}", describe(code))));
         }
         Ok(())
     }
 
-    /// The file that is read.
+    /// What is read.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -394,12 +401,56 @@ impl Drop for Demuxer {
     fn drop(&mut self) {
         let mut packet = self.packet.as_ptr();
         let mut context = self.context.as_ptr();
-        // SAFETY: both were allocated by FFmpeg, are owned here, and are freed only here.
+        // SAFETY: both were allocated by FFmpeg, are owned here, and are freed only here; `io` is
+        // dropped after this.
         unsafe {
             sys::av_packet_free(&raw mut packet);
             sys::avformat_close_input(&raw mut context);
         }
     }
+}
+
+/// The name that FFmpeg opens, or goes by when it guesses the format of custom input.
+fn url_of(source: &Source) -> Result<CString> {
+    let name = source.name().as_os_str().as_bytes();
+    let url = match source.as_file() {
+        // The `file:` prefix keeps names like "concat:a|b" or "http://…" plain file names.
+        Some(path) => [b"file:", path.as_os_str().as_bytes()].concat(),
+        // Of "zip://clip.ts::archive.zip", the member has the suffix that means something.
+        None => match name.windows(2).position(|pair| pair == b"::") {
+            Some(end) => name[..end].to_vec(),
+            None => name.to_vec(),
+        },
+    };
+    CString::new(url)
+        .map_err(|_| MediaError::decode(source.name(), "the path contains a zero byte"))
+}
+
+/// Opens `url`, or `io` where there is one, and reads the container's header.
+fn open_input(url: &CStr, io: Option<&CustomIo>) -> (i32, Option<NonNull<sys::AVFormatContext>>) {
+    let formats = CString::new(FORMATS).unwrap_or_default();
+    let mut options: *mut sys::AVDictionary = ptr::null_mut();
+    // SAFETY: a new context or null, which avformat_open_input would replace by its own.
+    let mut context = unsafe { sys::avformat_alloc_context() };
+    if context.is_null() {
+        return (sys::AVERROR(sys::ENOMEM), None);
+    }
+    // SAFETY: all strings outlive the calls; on failure avformat_open_input frees the context and
+    // leaves null; the flag keeps it from closing `io`; the dictionary is freed in any case.
+    let code = unsafe {
+        if let Some(io) = io {
+            (*context).pb = io.as_ptr();
+            (*context).flags |= sys::AVFMT_FLAG_CUSTOM_IO;
+            (*context).io_open = Some(open_nothing);
+        }
+        sys::av_dict_set(&raw mut options, c"protocol_whitelist".as_ptr(), c"file".as_ptr(), 0);
+        sys::av_dict_set(&raw mut options, c"format_whitelist".as_ptr(), formats.as_ptr(), 0);
+        let code =
+            sys::avformat_open_input(&raw mut context, url.as_ptr(), ptr::null(), &raw mut options);
+        sys::av_dict_free(&raw mut options);
+        code
+    };
+    (code, NonNull::new(context).filter(|_| code >= 0))
 }
 
 /// Reads the display matrix of a stream as FFmpeg's command line tool does.

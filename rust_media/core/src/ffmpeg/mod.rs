@@ -8,6 +8,7 @@
 mod decoder;
 mod demuxer;
 mod frame;
+mod io;
 mod scaler;
 
 pub use decoder::{Decoder, Received};
