@@ -71,6 +71,8 @@ def native() -> Iterator[ModuleType]:
         MediaError: The extension or FFmpeg's libraries are missing, or what its body raised.
     """
     media = _load()
+    # The extension would import it for its first array, where Ctrl-C becomes a panic.
+    importlib.import_module("numpy")
     try:
         yield media
     except (OSError, ValueError, IndexError, RuntimeError) as error:
