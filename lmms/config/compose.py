@@ -26,7 +26,14 @@ _SECRET_REFERENCE = re.compile(r"\$\{oc\.env:\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:,[
 _LATEST = "latest"
 RUN_FILE_WORD = "+run_file=body"
 """The override that puts the values of a run file into the composition."""
-_PATH_KEYS = ("env.cache_dir", "env.data_roots", "env.task_paths", "output.dir", "model.pretrained")
+_PATH_KEYS = (
+    "env.cache_dir",
+    "env.data_roots",
+    "env.lance_uri",
+    "env.task_paths",
+    "output.dir",
+    "model.pretrained",
+)
 
 
 @dataclass(frozen=True, slots=True)

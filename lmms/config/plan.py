@@ -22,7 +22,16 @@ _NOT_IN_FINGERPRINT: dict[str, frozenset[str] | None] = {
     "statistics": None,
     "limit": None,
     "env": frozenset(
-        {"cache_dir", "data_roots", "task_paths", "offline", "name", "variables", "trust_task_code"}
+        {
+            "cache_dir",
+            "data_roots",
+            "lance_uri",
+            "task_paths",
+            "offline",
+            "name",
+            "variables",
+            "trust_task_code",
+        }
     ),
     "media": frozenset(MediaConfig.model_fields) - frozenset(FrameConfig.model_fields),
     "model": frozenset(

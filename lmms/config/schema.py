@@ -158,6 +158,9 @@ class EnvConfig(Section):
     else ~/.cache/lmms."""
     data_roots: list[str] = Field(default_factory=list)
     """Folders searched for media and data files before the hub caches."""
+    lance_uri: str | None = None
+    """Lance table with the videos of the task, by id, where no file is found: a folder, or
+    hf://datasets/OWNER/NAME/PATH."""
     task_paths: list[str] = Field(default_factory=list)
     """Folders with further tasks."""
     trust_task_code: bool = False

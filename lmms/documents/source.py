@@ -10,8 +10,10 @@ from typing import overload
 from lmms.config.schema import EnvConfig
 from lmms.documents.counts import EMBEDDED_DATA, is_local, local_path, remember_count
 from lmms.documents.files import split_files
+from lmms.documents.places import media_places
 from lmms.documents.readers import SUFFIXES, LateReader, Row, RowReader, open_files
 from lmms.errors import DataError
+from lmms.media.references import MediaPlaces
 from lmms.tasks.spec import DatasetSpec
 from lmms.types import Document, digest_of
 
@@ -42,6 +44,8 @@ class DocumentSource:
         self._pool = pool
         self.reference = reference
         self.media_roots = media_roots
+        self.media_places = MediaPlaces(roots=media_roots)
+        """Everywhere that media of the rows are looked for; begins with `media_roots`."""
         self.pool_is_split = pool_is_split
         """Whether examples are drawn from the evaluated split itself."""
 
@@ -118,6 +122,7 @@ def open_source(dataset: DatasetSpec, env: EnvConfig) -> DocumentSource:
         from lmms.documents.hub import open_hub
 
         source = open_hub(dataset, env)
+    source.media_places = media_places(dataset, env, source.media_roots)
     remember_count(dataset, env, len(source))
     return source
 

@@ -14,6 +14,7 @@ import lzma
 import stat
 import struct
 import tarfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ from lmms.media.source import MAX_MEMORY_BYTES, MediaSource, NativeSource, file_
 SEARCHED_SUFFIXES = (".zip", ".tar")
 
 _REMEMBERED_ARCHIVES = 256
+_REMEMBERED_FOLDERS = 1024
+_SETTLED_NS = 2 * 10**9
 _REMEMBERED_BYTES = 256 * 2**20
 _CHUNK_BYTES = 2**20
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -95,6 +98,8 @@ class ArchiveIndex:
 
 _indices: Remembered[tuple[str, FileIdentity], ArchiveIndex] = Remembered(_REMEMBERED_ARCHIVES)
 _unpacked: Remembered[FileIdentity, bytes] = Remembered(_REMEMBERED_BYTES, len)
+_unreadable: Remembered[FileIdentity, str] = Remembered(_REMEMBERED_ARCHIVES)
+_listings: Remembered[tuple[str, int], tuple[str, ...]] = Remembered(_REMEMBERED_FOLDERS)
 
 
 def index_statistics() -> tuple[int, int]:
@@ -147,6 +152,73 @@ def open_member(scheme: str, member: str, archive: str) -> MediaSource:
     """
     _entry(open_archive(archive, scheme), member)
     return ArchiveMember(scheme, member, archive)
+
+
+def find_member(folder: str, names: tuple[str, ...], *, by_base_name: bool) -> str | None:
+    """Returns the locator of a member of an archive that lies in a folder; None if there is none.
+
+    The folder is listed again when it has changed, an archive is read again when it has. What
+    cannot be read as an archive is passed over.
+
+    Args:
+        folder: Only archives directly in it are looked into.
+        names: Spellings of the name, best first.
+        by_base_name: Compares base names instead of whole relative paths.
+
+    Raises:
+        MediaUnsupportedError: Several members with different content have the name.
+    """
+    indices = [index for index in map(_searchable, _archives_in(folder)) if index is not None]
+    for name in names if indices else ():
+        found: dict[object, str] = {}
+        for index in indices:
+            members = index.by_name.get(name, ()) if by_base_name else (name,)
+            for member in filter(None, map(index.members.get, members)):
+                # The checksum of a zip tells copies from namesakes; a tar has none.
+                content = (member.size, member.crc) if member.crc else index.locator(member.name)
+                found.setdefault(content, index.locator(member.name))
+        if len(found) > 1:
+            first, second = list(found.values())[:2]
+            raise MediaUnsupportedError(
+                f"{name!r} could be {first} or {second}",
+                hint="name it by its path inside the archive, or move one of them away",
+            )
+        if found:
+            return next(iter(found.values()))
+    return None
+
+
+def _archives_in(folder: str) -> tuple[str, ...]:
+    try:
+        modified = Path(folder).stat().st_mtime_ns
+        known = _listings.get((folder, modified))
+        if known is not None:
+            return known
+        names = sorted(
+            str(path)
+            for path in Path(folder).iterdir()
+            if path.suffix.lower() in SEARCHED_SUFFIXES and "::" not in str(path)
+        )
+    except (OSError, ValueError):
+        return ()
+    # Two changes within one tick of the clock leave the same time behind.
+    if time.time_ns() - modified > _SETTLED_NS:
+        _listings.put((folder, modified), tuple(names))
+    return tuple(names)
+
+
+def _searchable(path: str) -> ArchiveIndex | None:
+    """Returns an archive's index; None if it is none, which is remembered too."""
+    try:
+        identity = plain_identity(path)
+        if _unreadable.get(identity) is not None:
+            return None
+        return open_archive(path)
+    except (MediaNotFoundError, MediaUnreadableError):
+        return None
+    except MediaError as error:
+        _unreadable.put(identity, str(error))
+        return None
 
 
 class ArchiveMember(MediaSource):

@@ -200,11 +200,13 @@ class LanceVideoSource:
 
     def _content(self, video_id: str, blob: Any, *, keep: bool = True) -> bytes | BlobReader:
         name = self.locator(video_id)
-        if blob is None:
+        if blob is None or (isinstance(blob, bytes) and not blob):
             raise MediaNotFoundError(f"{name}: the row holds no video")
         if isinstance(blob, bytes):
             return blob
         reader = BlobReader(blob, name)
+        if reader.size == 0:  # What some versions give for a row without a value.
+            raise MediaNotFoundError(f"{name}: the row holds no video")
         if reader.size > WHOLE_BYTES:
             return reader
         data = reader.read_at(0, reader.size)
@@ -216,9 +218,14 @@ class LanceVideoSource:
             return []
         rows = [self.video(video_id).row_id for video_id in video_ids]
         with _explained(self.uri):
-            if self._blobs_encoded:
-                return list(self._dataset.take_blobs(self.blob_column, ids=rows))
-            return [self._plain(row) for row in rows]
+            if not self._blobs_encoded:
+                return [self._plain(row) for row in rows]
+            blobs = list(self._dataset.take_blobs(self.blob_column, ids=rows))
+        if len(blobs) != len(rows):
+            raise MediaUnreadableError(
+                f"{self.uri}: Lance gave {len(blobs)} videos for {len(rows)} rows"
+            )
+        return blobs
 
     def _plain(self, row_id: int) -> bytes | None:
         # Row ids of tables without stable ids are addresses, which the scanner can look up.

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lmms.errors import DataError, MediaError
+from lmms.media.references import MediaPlaces
 from lmms.requests.context import RenderContext
 from lmms.tasks.code import load_function
 from lmms.tasks.loader import PROMPT_KEYS
@@ -29,33 +30,35 @@ _KINDS: tuple[MediaKind, ...] = ("image", "video", "audio")
 
 
 class MediaFinder:
-    """Finds the files that rows refer to.
+    """Finds the media that rows refer to.
 
     Args:
-        roots: Folders in which relative references are looked for, in order.
+        places: Where references are looked for, in order.
         policy: Frames and pixels that the run asks for.
     """
 
-    def __init__(self, roots: tuple[str, ...], policy: FramePolicy) -> None:
-        self.roots = roots
+    def __init__(self, places: MediaPlaces, policy: FramePolicy) -> None:
+        self.places = places
+        self.roots = places.roots
         self.policy = policy
 
     def find(self, reference: str, kind: MediaKind = "video") -> str:
-        """Returns the path of a medium; the reference itself if there is no such file.
+        """Returns the path, locator or URL of a medium; the reference itself if there is none.
 
-        A file that is not found is an error only when it is loaded, so that it costs one sample.
+        What is not found is an error only when it is loaded, so that it costs one sample.
+
+        Raises:
+            MediaError: Several members of archives could be meant, or a Lance table or a video
+                of YouTube cannot be opened or fetched.
         """
+        from lmms.media.references import default_resolver
+
         exact = self.find_file(reference)
         if exact is not None:
             return str(exact)
-        from lmms.media import resolve_media_reference
-
-        # Other spellings and folders, by the rules that existing data layouts rely on.
-        for root in self.roots:
-            found = resolve_media_reference(reference, media_type=kind, cache_dir=root)
-            if found != reference:
-                return str(found)
-        return reference
+        resolver = default_resolver()
+        found = resolver.find(reference, kind, self.places)
+        return found or resolver.find_irregular(reference, kind, self.places) or reference
 
     def find_file(self, reference: str) -> Path | None:
         """Returns a file below the roots (subtitles and the like), or None.
@@ -84,7 +87,7 @@ def prompt_fields(spec: TaskSpec, document: Document, context: RenderContext) ->
     constants = {k: v for k, v in prompt.items() if k not in PROMPT_KEYS}
     fields = constants | fields_of(spec, document)
     if "prepare" in prompt:
-        finder = MediaFinder(context.source.media_roots, context.media)
+        finder = MediaFinder(context.source.media_places, context.media)
         fields |= load_function(spec, prompt["prepare"])(fields, finder)
     return fields
 
@@ -150,7 +153,7 @@ def joined(parts: Sequence[Part]) -> tuple[Part, ...]:
 def _media(
     spec: TaskSpec, document: Document, context: RenderContext, fields: Mapping[str, Any]
 ) -> list[MediaRef]:
-    finder = MediaFinder(context.source.media_roots, context.media)
+    finder = MediaFinder(context.source.media_places, context.media)
     origin = f"task {spec.name}, document {document.id}"
     media: list[MediaRef] = []
     for key, source in prompt_of(spec, context.profile).items():

@@ -1,5 +1,8 @@
 """From references to files."""
 
+import os
+import zipfile
+
 import pytest
 
 from lmms.media import (
@@ -12,6 +15,7 @@ from lmms.media import (
     resolve_media_reference,
 )
 from lmms.media.errors import MediaUnreadableError
+from lmms.media.references import LancePlace, MediaPlaces
 
 
 @pytest.fixture
@@ -121,10 +125,10 @@ def test_an_unresolved_reference_says_where_it_was_looked_for(hub, monkeypatch):
     text = str(caught.value)
     assert "video 'nothing.mp4' was not found" in text
     assert "/data/videos/nothing.mp4" in text
-    assert "roots: /data/videos" in text
+    assert "roots, and archives in them: /data/videos" in text
     assert "set MY_ROOT or LMMS_EVAL_MEDIA_ROOT" in text
-    with pytest.raises(MediaUnsupportedError, match="no local video reference"):
-        resolve("https://x.org/a.mp4")
+    with pytest.raises(MediaUnsupportedError, match="no video reference"):
+        resolve("  ")
 
 
 def test_zero_bytes_and_unknown_users_are_just_not_found(hub):
@@ -132,13 +136,172 @@ def test_zero_bytes_and_unknown_users_are_just_not_found(hub):
         assert resolve_media_reference(reference) == reference
 
 
-def test_names_to_try_are_remembered_within_bounds(hub):
-    assert references._roots.cache_info().maxsize == 256
-    assert references._variants.cache_info().maxsize == 4096
-    before = references._variants.cache_info().hits
-    resolve_media_reference("again")
-    resolve_media_reference("again")
-    assert references._variants.cache_info().hits > before
+def test_names_to_try_are_remembered_within_bounds(hub, monkeypatch):
+    resolver = references.ReferenceResolver()
+    assert resolver._roots.cache_info().maxsize == 256
+    assert resolver._names.cache_info().maxsize == 4096
+    for _ in range(2):
+        assert resolver.find("again", "video", MediaPlaces()) is None
+    counts = resolver.statistics
+    assert (counts.not_found, counts.root_misses) == (2, 1)
+    assert counts.root_hits > 0
+    assert counts.name_hits > 0
+    monkeypatch.setenv("LMMS_RESOLVER_ROOTS", "3")
+    monkeypatch.setenv("LMMS_RESOLVER_NAMES", "5")
+    small = references.default_resolver.__wrapped__()
+    assert small._roots.cache_info().maxsize == 3
+    assert small._names.cache_info().maxsize == 5
+    for number in range(20):
+        small.find(f"clip{number}.mp4", "video", MediaPlaces())
+    assert small._names.cache_info().currsize == 5
+
+
+def test_the_order_of_places(hub, tmp_path, monkeypatch):
+    """Own roots, variables, the media root, cache folders, the hub's home, data set caches."""
+    own = tmp_path / "own"
+    for name in ("MY_ROOT", "LMMS_EVAL_MEDIA_ROOT", "HF_DATASETS_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("LMMS_EVAL_DATASETS_CACHE", str(tmp_path / "OTHER"))
+    expected = [
+        own / "c.mp4",
+        own / "videos" / "c.mp4",
+        tmp_path / "MY_ROOT" / "c.mp4",
+        tmp_path / "LMMS_EVAL_MEDIA_ROOT" / "c.mp4",
+        hub / "set" / "c.mp4",
+        hub / "set" / "clips" / "c.mp4",
+        hub / "datasets" / "set" / "videos" / "c.mp4",
+        tmp_path / "HF_DATASETS_CACHE" / "set" / "c.mp4",
+        tmp_path / "OTHER" / "set" / "video" / "c.mp4",
+        hub / "c.mp4",
+        tmp_path / "HF_DATASETS_CACHE" / "c.mp4",
+        tmp_path / "OTHER" / "c.mp4",
+    ]
+    places = MediaPlaces(roots=(str(own),), env_vars=("MY_ROOT",), cache_dir="set")
+    for path in expected:
+        put(path)
+    for path in expected:
+        assert resolve("c.mp4", places=places) == str(path)
+        path.unlink()
+    with pytest.raises(MediaNotFoundError):
+        resolve("c.mp4", places=places)
+
+
+def test_a_path_in_a_late_root_comes_before_a_bare_name_in_an_early_one(hub, tmp_path):
+    put(tmp_path / "a" / "c.mp4")
+    right = put(tmp_path / "b" / "part" / "c.mp4")
+    places = MediaPlaces(roots=(str(tmp_path / "a"), str(tmp_path / "b")))
+    assert resolve("part/c.mp4", places=places) == right
+
+
+def test_a_folder_is_no_medium(hub):
+    (hub / "clip.mp4").mkdir()
+    assert resolve_media_reference("clip.mp4") == "clip.mp4"
+    with pytest.raises(MediaUnreadableError, match="no regular file"):
+        resolve("clip.mp4")
+    os.mkfifo(hub / "pipe.mp4")
+    with pytest.raises(MediaUnreadableError, match="no regular file"):
+        resolve("pipe")
+    right = put(hub / "datasets" / "set" / "clip.mp4")
+    assert resolve("clip.mp4", cache_dir="set") == right
+
+
+@pytest.mark.parametrize("name", ["a b.mp4", "ä漢.mp4", "-dash.mp4", "new\nline.mp4", "x#?%41.mp4"])
+def test_names_of_every_kind(hub, name):
+    path = put(hub / name)
+    assert resolve(name) == path
+
+
+def test_names_that_are_too_long_are_not_found(hub):
+    assert resolve_media_reference("x" * 5000) == "x" * 5000
+
+
+def test_urls_are_left_to_the_back_end(hub):
+    assert resolve("https://x.org/../a.mp4") == "https://x.org/../a.mp4"
+    counts = references.ReferenceResolver()
+    assert counts.find("http://x.org/a.mp4", "video", MediaPlaces()) == "http://x.org/a.mp4"
+    assert counts.statistics.urls == 1
+
+
+# ------------------------------------------------------------------------------------ archives
+
+
+def pack(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_members_of_archives_in_the_roots_are_found(hub, tmp_path):
+    first = pack(hub / "set" / "videos_chunked_01.zip", {"data/a.mp4": b"a", "data/b.MP4": b"b"})
+    second = pack(hub / "set" / "videos" / "videos_chunked_02.zip", {"data/c.webm": b"c"})
+    assert resolve("data/a.mp4", cache_dir="set") == f"zip://data/a.mp4::{first}"
+    assert resolve("other/a.mp4", cache_dir="set") == f"zip://data/a.mp4::{first}"
+    assert resolve("b", cache_dir="set") == f"zip://data/b.MP4::{first}"
+    found = resolve("c", cache_dir="set")
+    assert found == f"zip://data/c.webm::{second}"
+    assert resolve(found) == found
+    assert hash_file(found) == hash_bytes(b"c")
+    # A file comes before what is in an archive.
+    path = put(hub / "data" / "a.mp4")
+    assert resolve("data/a.mp4", cache_dir="set") == path
+    with pytest.raises(MediaNotFoundError):
+        resolve("d.mp4", cache_dir="set")
+
+
+def test_archives_that_come_and_go_are_noticed(hub):
+    with pytest.raises(MediaNotFoundError):
+        resolve("a.mp4")
+    archive = pack(hub / "x.zip", {"a.mp4": b"a"})
+    assert resolve("a.mp4") == f"zip://a.mp4::{archive}"
+    pack(archive, {"other.mp4": b"a longer member"})
+    with pytest.raises(MediaNotFoundError):
+        resolve("a.mp4")
+    archive.unlink()
+    with pytest.raises(MediaNotFoundError):
+        resolve("other.mp4")
+
+
+def test_namesakes_are_an_error_and_copies_are_not(hub):
+    pack(hub / "x.zip", {"one/a.mp4": b"first", "one/same.mp4": b"copy"})
+    pack(hub / "y.zip", {"two/a.mp4": b"second", "two/same.mp4": b"copy"})
+    with pytest.raises(MediaUnsupportedError, match=r"could be zip://one/a.mp4::.* or zip://two/a"):
+        resolve("a.mp4")
+    assert resolve("two/a.mp4") == f"zip://two/a.mp4::{hub / 'y.zip'}"
+    assert resolve("same.mp4") == f"zip://one/same.mp4::{hub / 'x.zip'}"
+
+
+def test_a_damaged_archive_is_passed_over(hub):
+    (hub / "a.zip").write_text("no archive")
+    good = pack(hub / "b.zip", {"c.mp4": b"c"})
+    assert resolve("c.mp4") == f"zip://c.mp4::{good}"
+
+
+# --------------------------------------------------------------------------------------- Lance
+
+
+def test_lance_comes_after_files_and_archives(hub, tmp_path):
+    lance = pytest.importorskip("lance", reason="pylance is not installed (extra `lance`)")
+    pa = pytest.importorskip("pyarrow")
+    uri = str(tmp_path / "v.lance")
+    rows = pa.table({"key": ["v1", "dQw4w9WgXcQ"], "blob": pa.array([b"one", b"two"], pa.binary())})
+    lance.write_dataset(rows, uri)
+    place = LancePlace(uri=uri, id_column="key", blob_column="blob")
+    places = MediaPlaces(cache_dir="set", lance=place)
+    for reference in ("v1", "v1.mp4", "videos/v1.webm"):
+        found = resolve(reference, places=places)
+        assert found == f"lance://v1::{uri}#key,blob"
+    assert hash_file(found) == hash_bytes(b"one")
+    # A video of YouTube that the table has is not fetched.
+    assert hash_file(resolve("https://youtu.be/dQw4w9WgXcQ", places=places)) == hash_bytes(b"two")
+    with pytest.raises(MediaNotFoundError, match=r"Lance table: .*v\.lance"):
+        resolve("v2", places=places)
+    assert resolve("https://youtu.be/aaaaaaaaaaa", places=places).startswith("https")
+    archive = pack(hub / "set" / "a.zip", {"v1.mp4": b"packed"})
+    assert resolve("v1", places=places) == f"zip://v1.mp4::{archive}"
+    path = put(hub / "set" / "v1.mp4")
+    assert resolve("v1", places=places) == path
 
 
 # ------------------------------------------------------------------------------------ hashing
@@ -163,5 +326,5 @@ def test_an_unchanged_file_is_read_once(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"content")
     digest = hash_file(path)
-    monkeypatch.setattr(hashlib, "file_digest", None)
+    monkeypatch.setattr(hashlib, "sha256", None)
     assert hash_file(path) == digest
