@@ -309,7 +309,7 @@ class ChosenFrames:
     """Where the choice rests on something that does not hold."""
 
 
-def chosen_frames(path: PathLike, policy: FramePolicy, info: VideoInfo) -> ChosenFrames:
+def chosen_frames(path: MediaInput, policy: FramePolicy, info: VideoInfo) -> ChosenFrames:
     """Returns the frames that a policy takes of a video, without decoding any.
 
     Args:
@@ -333,7 +333,7 @@ def chosen_frames(path: PathLike, policy: FramePolicy, info: VideoInfo) -> Chose
     return ChosenFrames(nearest_key_frames(path, wanted), wanted, warnings)
 
 
-def nearest_key_frames(path: PathLike, indices: Sequence[int]) -> tuple[int, ...]:
+def nearest_key_frames(path: MediaInput, indices: Sequence[int]) -> tuple[int, ...]:
     """Returns for each position that of the keyframe nearest to it; the earlier one of two.
 
     Raises:
@@ -341,7 +341,7 @@ def nearest_key_frames(path: PathLike, indices: Sequence[int]) -> tuple[int, ...
         MediaError: As `probe`.
     """
     with native() as media:
-        return tuple(media.nearest_key_frames(path, list(indices)))
+        return tuple(media.nearest_key_frames(native_source(path), list(indices)))
 
 
 def _past_end(policy: FramePolicy, info: VideoInfo) -> tuple[MediaWarning, ...]:
