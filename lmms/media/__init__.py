@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         resize_image,
     )
     from lmms.media.isolation import Isolation, IsolationStatistics
+    from lmms.media.lance_build import LanceBuildReport, build_lance
     from lmms.media.lance_source import LanceVideoSource
     from lmms.media.prefetch import LoaderStatistics, MediaLoader
     from lmms.media.qwen_vl import (
@@ -41,7 +42,13 @@ if TYPE_CHECKING:
         video_frame_size,
         video_pixel_bounds,
     )
-    from lmms.media.references import resolve, resolve_media_reference
+    from lmms.media.references import (
+        MediaPlaces,
+        ResolverStatistics,
+        resolve,
+        resolve_media_reference,
+        resolver_statistics,
+    )
     from lmms.media.sampling import (
         fps_indices,
         frame_indices,
@@ -79,9 +86,16 @@ _HOMES = {
     "hashing": ("hash_bytes", "hash_file", "hash_frames"),
     "images": ("encode_image", "image_data_url", "image_size", "load_image", "resize_image"),
     "isolation": ("Isolation", "IsolationStatistics"),
+    "lance_build": ("LanceBuildReport", "build_lance"),
     "lance_source": ("LanceVideoSource",),
     "prefetch": ("LoaderStatistics", "MediaLoader"),
-    "references": ("resolve", "resolve_media_reference"),
+    "references": (
+        "MediaPlaces",
+        "ResolverStatistics",
+        "resolve",
+        "resolve_media_reference",
+        "resolver_statistics",
+    ),
     "qwen_vl": (
         "qwen3_vl_indices",
         "qwen_vl_indices",
@@ -117,6 +131,7 @@ __all__ = [
     "FrameBatch",
     "Isolation",
     "IsolationStatistics",
+    "LanceBuildReport",
     "LanceVideoSource",
     "LoaderStatistics",
     "MediaDamageWarning",
@@ -124,6 +139,7 @@ __all__ = [
     "MediaInternalError",
     "MediaLoader",
     "MediaNotFoundError",
+    "MediaPlaces",
     "MediaRangeError",
     "MediaSource",
     "MediaTimeoutError",
@@ -132,8 +148,10 @@ __all__ = [
     "MediaUnsupportedError",
     "MediaWarning",
     "MediaWorkerError",
+    "ResolverStatistics",
     "VideoInfo",
     "apply_control",
+    "build_lance",
     "decode",
     "encode_image",
     "fps_indices",
@@ -155,6 +173,7 @@ __all__ = [
     "resize_image",
     "resolve",
     "resolve_media_reference",
+    "resolver_statistics",
     "smart_frame_count",
     "smart_resize",
     "stride_indices",

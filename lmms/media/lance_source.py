@@ -110,6 +110,8 @@ class LanceVideoSource:
                 self.uri, storage_options=dict(storage_options) if storage_options else None
             )
             columns = list(self._dataset.schema.names)
+        self.columns = tuple(columns)
+        """All columns of the table."""
         for column in (id_column, blob_column):
             if column not in columns:
                 raise MediaUnsupportedError(

@@ -357,7 +357,8 @@ def _find_row(name: str, place: LancePlace, offline: bool) -> str | None:
 
     uri = fetch_table(place.uri, cache_dir=place.cache_dir, offline=offline)
     table = open_table(uri, place.id_column, place.blob_column)
-    for video_id in dict.fromkeys((name, Path(name).name, Path(name).stem)):
+    path = Path(name)
+    for video_id in dict.fromkeys((name, name.removesuffix(path.suffix), path.name, path.stem)):
         if video_id in table:
             return table.locator(video_id)
     return None
