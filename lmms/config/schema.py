@@ -143,6 +143,11 @@ class MediaConfig(FrameConfig):
     """Decoded pixels that may wait for the model."""
     cache_bytes: NonNegativeInt = 256 * 2**20
     """Decoded pixels kept for further questions about the same clip."""
+    frame_store: bool | str | None = None
+    """Folder where decoded frames are kept for other runs and models; true: `frames` in our own
+    cache (`env.cache_dir`); None or false: they are not."""
+    frame_store_bytes: PositiveInt = 20 * 2**30
+    """Bytes that the frame store may take; the least recently used frames go first."""
 
 
 class EnvConfig(Section):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         MediaUnsupportedError,
         MediaWorkerError,
     )
+    from lmms.media.frame_store import FrameStore, FrameStoreStatistics
     from lmms.media.hashing import hash_bytes, hash_file, hash_frames
     from lmms.media.images import (
         encode_image,
@@ -83,6 +84,7 @@ _HOMES = {
         "MediaWorkerError",
     ),
     "controls": ("apply_control",),
+    "frame_store": ("FrameStore", "FrameStoreStatistics"),
     "hashing": ("hash_bytes", "hash_file", "hash_frames"),
     "images": ("encode_image", "image_data_url", "image_size", "load_image", "resize_image"),
     "isolation": ("Isolation", "IsolationStatistics"),
@@ -129,6 +131,8 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 
 __all__ = [
     "FrameBatch",
+    "FrameStore",
+    "FrameStoreStatistics",
     "Isolation",
     "IsolationStatistics",
     "LanceBuildReport",

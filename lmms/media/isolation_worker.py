@@ -147,13 +147,9 @@ class _Worker:
             if "size" not in answer:
                 raise _AbortedError
             return int(answer["size"][0]), int(answer["size"][1])
-        from lmms.media.sampling import pixel_bounds
-        from lmms.media.video import bounded_size
+        from lmms.media.loading import default_size
 
-        policy = ref.policy
-        if policy is None or ref.kind != "video":
-            return height, width
-        return bounded_size(height, width, *pixel_bounds(policy, frames))
+        return default_size(ref)(frames, height, width)
 
     def _allow(self, output_bytes: int) -> None:
         """Bounds the address space: what was there at the start, the allowance, the result."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from lmms.media.errors import MediaUnsupportedError
 from lmms.media.images import load_image, resize_image
+from lmms.media.sampling import pixel_bounds
 from lmms.media.source import open_source
-from lmms.media.video import SizeRule, decode
+from lmms.media.video import SizeRule, bounded_size, decode
 from lmms.types import FramePolicy, MediaRef
 
 
@@ -84,6 +85,17 @@ def medium_of(ref: MediaRef) -> Any:
 def uses_ffmpeg(ref: MediaRef) -> bool:
     """Whether a medium is decoded by C code; still images are decoded in memory-safe Rust."""
     return ref.kind != "image" or ref.frame is not None
+
+
+def default_size(ref: MediaRef) -> SizeRule:
+    """Returns the size rule that `load` follows where it is given none."""
+
+    def size(frames: int, height: int, width: int) -> tuple[int, int]:
+        if ref.kind != "video":
+            return height, width
+        return bounded_size(height, width, *pixel_bounds(ref.policy or FramePolicy(), frames))
+
+    return size
 
 
 def _load_video(medium: Any, policy: FramePolicy, size: SizeRule | None) -> Decoded:

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 
 from lmms.media.controls import apply_control
 from lmms.media.errors import MediaUnsupportedError, native
+from lmms.media.frame_store import FrameStore
 from lmms.media.hashing import file_identity, hash_bytes, hash_file
 from lmms.media.isolation import DEFAULT_MEMORY_BYTES, DEFAULT_TIMEOUT_SECONDS, Isolation
 from lmms.media.loading import Decoded, choice_of, load, uses_ffmpeg
@@ -48,10 +49,25 @@ class LoaderStatistics:
     """Bytes of pixels decoded."""
     decode_seconds: float = 0.0
     """Time spent decoding, summed over threads."""
+    store_hits: int = 0
+    """Requests served from the frame store."""
+    store_misses: int = 0
+    """Requests that were looked for in the frame store and decoded."""
+    store_bytes: int = 0
+    """Bytes of pixels served from the frame store."""
     isolated: int = 0
     """Media that were decoded in a worker process."""
     workers_lost: int = 0
     """Worker processes that a medium ended, or that were ended because it took too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A medium without its control, and the size that is asked for."""
+
+    ref: MediaRef
+    digest: str
+    size: SizeRule | None
 
 
 class MediaLoader:
@@ -69,6 +85,7 @@ class MediaLoader:
         timeout_seconds: Time for one medium in a worker process.
         worker_memory_bytes: Memory for decoding one medium in a worker process, beside its pixels.
         threads: Decoding threads of this process and of its workers; 0: one per core.
+        store: Decoded frames on disk, where to look first and to keep what was decoded.
     """
 
     def __init__(
@@ -81,6 +98,7 @@ class MediaLoader:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         worker_memory_bytes: int = DEFAULT_MEMORY_BYTES,
         threads: int = 0,
+        store: FrameStore | None = None,
     ) -> None:
         if max_workers < 1 or byte_budget < 0 or decode_cache_bytes < 0 or threads < 0:
             raise ValueError("max_workers must be at least 1, threads and byte counts at least 0")
@@ -88,6 +106,7 @@ class MediaLoader:
             raise ValueError(f"isolation is one of {get_args(IsolationMode)}, not {isolation!r}")
         self._isolated = isolation
         self._threads = threads
+        self._store = store
         self._isolation = Isolation(
             max_workers,
             timeout_seconds=timeout_seconds,
@@ -197,9 +216,9 @@ class MediaLoader:
         digest = _digest(ref)
         policy = ref.policy or FramePolicy()
         plain = choice_of(ref)
-        decoded = self._shared(
-            (_identity(ref, digest), ref.kind, plain.policy, ref.frame, size_key), plain, size_fn
-        )
+        wanted = _Wanted(plain, digest, size_fn)
+        key = (_identity(ref, digest), ref.kind, plain.policy, ref.frame, size_key)
+        decoded = self._shared(key, wanted)
         frames, times = apply_control(decoded.frames, decoded.times, policy.control, seed=digest)
         frames = _own_view(frames)
         self._hold(frames)
@@ -213,7 +232,7 @@ class MediaLoader:
             warnings=decoded.warnings,
         )
 
-    def _shared(self, key: Hashable, ref: MediaRef, size_fn: SizeRule | None) -> Decoded:
+    def _shared(self, key: Hashable, wanted: _Wanted) -> Decoded:
         """Returns the decoded pixels from the cache, another thread's decode, or a decode."""
         with self._changed:
             found = self._cache.get(key)
@@ -231,19 +250,44 @@ class MediaLoader:
             with self._changed:
                 self._count(hits=1)
             return decoded
-        return self._decode_for_all(key, mine, ref, size_fn)
+        return self._decode_for_all(key, mine, wanted)
 
-    def _decode_for_all(
-        self, key: Hashable, mine: Future[Decoded], ref: MediaRef, size_fn: SizeRule | None
-    ) -> Decoded:
-        started = time.perf_counter()
+    def _decode_for_all(self, key: Hashable, mine: Future[Decoded], wanted: _Wanted) -> Decoded:
         try:
-            decoded = self._decode(ref, size_fn)
+            decoded = self._stored_or_decoded(wanted)
         except BaseException as error:
             with self._changed:
                 del self._under_way[key]
             mine.set_exception(error)
             raise
+        with self._changed:
+            self._remember(key, decoded)
+            del self._under_way[key]
+        mine.set_result(decoded)
+        return decoded
+
+    def _stored_or_decoded(self, wanted: _Wanted) -> Decoded:
+        store = self._store
+        if store is None or not store.holds(wanted.ref):
+            return self._decode(wanted.ref, wanted.size)
+        found = store.load(
+            wanted.ref,
+            wanted.digest,
+            wanted.size,
+            lambda rule: self._decode(wanted.ref, rule),
+            # A file that was replaced meanwhile must not be stored under its old digest.
+            unchanged=lambda: _digest(wanted.ref) == wanted.digest,
+        )
+        with self._changed:
+            if found.hit:
+                self._count(store_hits=1, store_bytes=found.decoded.nbytes)
+            else:
+                self._count(store_misses=1)
+        return found.decoded
+
+    def _decode(self, ref: MediaRef, size: SizeRule | None) -> Decoded:
+        started = time.perf_counter()
+        decoded = self._decode_somewhere(ref, size)
         with self._changed:
             self._count(
                 misses=1,
@@ -251,12 +295,9 @@ class MediaLoader:
                 decoded_bytes=decoded.nbytes,
                 decode_seconds=time.perf_counter() - started,
             )
-            self._remember(key, decoded)
-            del self._under_way[key]
-        mine.set_result(decoded)
         return decoded
 
-    def _decode(self, ref: MediaRef, size_fn: SizeRule | None) -> Decoded:
+    def _decode_somewhere(self, ref: MediaRef, size_fn: SizeRule | None) -> Decoded:
         if self._isolated == "process" or (
             self._isolated == "auto" and uses_ffmpeg(ref) and is_foreign(ref)
         ):

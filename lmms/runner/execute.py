@@ -208,7 +208,9 @@ class _Sitting:
             journal,
             scheduler,
             EpisodeRunner(model, journal, Controls(config.seed)),
-            media=lambda post: MediaStage(config.media, model, post),
+            media=lambda post: MediaStage(
+                config.media, model, post, cache_dir=config.env.cache_dir
+            ),
             progress=progress,
             meters=self.meters,
             observer=self.observer,

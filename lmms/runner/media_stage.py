@@ -16,6 +16,7 @@ from lmms.types import LoadedMedia, MediaRef
 
 if TYPE_CHECKING:
     from lmms.config.schema import MediaConfig
+    from lmms.media.frame_store import FrameStore
     from lmms.media.prefetch import LoaderStatistics, MediaLoader
     from lmms.models.base import Model
 
@@ -30,12 +31,21 @@ class MediaStage:
         config: Threads and bytes of the cache.
         model: Says to which size frames are scaled, and how long a request is.
         post: Receives `Loaded` and `LoadFailed`; called from the loader's threads.
+        cache_dir: Our own cache (`env.cache_dir`), for the frame store.
     """
 
-    def __init__(self, config: MediaConfig, model: Model, post: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        config: MediaConfig,
+        model: Model,
+        post: Callable[[Event], None],
+        *,
+        cache_dir: str | None = None,
+    ) -> None:
         self._config = config
         self._model = model
         self._post = post
+        self._cache_dir = cache_dir
         self._loader: MediaLoader | None = None
 
     def load(self, asked: Asked) -> None:
@@ -56,6 +66,7 @@ class MediaStage:
                 timeout_seconds=self._config.timeout_seconds,
                 worker_memory_bytes=self._config.worker_memory_bytes,
                 threads=self._config.threads,
+                store=self._store(),
             )
         policy = ref.policy
         budget = None
@@ -72,6 +83,20 @@ class MediaStage:
             return self._model.media_size(height, width, frames, kind)
 
         return self._loader.submit(ref, size, size_key=budget)
+
+    def _store(self) -> FrameStore | None:
+        chosen = self._config.frame_store
+        if not chosen:
+            return None
+        from lmms.config.locations import cache_folder
+        from lmms.media.frame_store import FrameStore
+
+        folder = cache_folder(self._cache_dir) / "frames" if chosen is True else chosen
+        return FrameStore(
+            folder,
+            self._config.frame_store_bytes,
+            wait_seconds=self._config.timeout_seconds,
+        )
 
     @property
     def statistics(self) -> LoaderStatistics | None:

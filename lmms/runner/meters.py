@@ -70,6 +70,9 @@ class Meters:
     decoded_bytes: int = 0
     media_failures: int = 0
     media_isolated: int = 0
+    media_store_hits: int = 0
+    media_store_misses: int = 0
+    media_store_bytes: int = 0
     media_workers_lost: int = 0
     started: float = field(default_factory=time.perf_counter)
     _last: float = field(default_factory=time.perf_counter)
@@ -124,6 +127,9 @@ class Meters:
             self.decoded_bytes += statistics.decoded_bytes
             self.media_failures += statistics.failures
             self.media_isolated += statistics.isolated
+            self.media_store_hits += statistics.store_hits
+            self.media_store_misses += statistics.store_misses
+            self.media_store_bytes += statistics.store_bytes
             self.media_workers_lost += statistics.workers_lost
 
     def show(self, progress: RunProgress) -> None:
@@ -146,6 +152,9 @@ class Meters:
             "decoded_bytes": self.decoded_bytes,
             "media_failures": self.media_failures,
             "media_isolated": self.media_isolated,
+            "media_store_hits": self.media_store_hits,
+            "media_store_misses": self.media_store_misses,
+            "media_store_bytes": self.media_store_bytes,
             "media_workers_lost": self.media_workers_lost,
             "tasks": {label: meter.to_json() for label, meter in self.tasks.items()},
         }

@@ -56,9 +56,9 @@ KEEPS = _names(
 model.name model.device model.device_map model.batch_size model.api_key_env model.concurrency
 model.timeout_seconds model.max_retries
 media.workers media.prefetch_bytes media.cache_bytes media.threads media.isolation
-media.timeout_seconds media.worker_memory_bytes
-env.name env.offline env.cache_dir env.data_roots env.lance_uri
-env.task_paths env.trust_task_code env.variables
+media.timeout_seconds media.worker_memory_bytes env.name env.offline env.cache_dir env.data_roots
+env.lance_uri env.task_paths env.trust_task_code env.variables media.frame_store
+media.frame_store_bytes
 executor.name executor.max_open_documents executor.scoring_timeout_seconds
 output.dir output.log_samples output.html output.max_report_samples
 run.resume run.max_failed_share run.progress
