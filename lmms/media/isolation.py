@@ -30,6 +30,7 @@ from lmms.media.errors import (
     MediaWorkerError,
 )
 from lmms.media.loading import Decoded, medium_of
+from lmms.media.source import MediaInput, native_source, source_name
 from lmms.media.video import MediaWarning, SizeRule, VideoInfo
 from lmms.media.wire import (
     Channel,
@@ -229,7 +230,7 @@ class Isolation:
             "frame": ref.frame,
             "ask_size": size is not None,
         }
-        answer, frames = self._run(head, medium_of(ref), _name(ref), size)
+        answer, frames = self._run(head, medium_of(ref), size)
         facts = answer["done"]
         return Decoded(
             frames,
@@ -239,10 +240,9 @@ class Isolation:
             tuple(facts["warnings"]),
         )
 
-    def probe(self, path: str | os.PathLike[str]) -> VideoInfo:
+    def probe(self, path: str | os.PathLike[str] | bytes) -> VideoInfo:
         """Describes a video as `lmms.media.probe` does, in a worker; errors as `load`."""
-        ref = MediaRef(kind="video", path=os.fspath(path))
-        answer, _ = self._run({"do": "probe"}, medium_of(ref), _name(ref), None)
+        answer, _ = self._run({"do": "probe"}, path, None)
         info = answer["info"]
         info["frame_rate"] = Fraction(*info["frame_rate"])
         info["warnings"] = tuple(MediaWarning(*pair) for pair in info["warnings"])
@@ -282,8 +282,9 @@ class Isolation:
     # ------------------------------------------------------------------------------ one job
 
     def _run(
-        self, head: dict[str, Any], medium: Any, name: str, size: SizeRule | None
+        self, head: dict[str, Any], source: MediaInput, size: SizeRule | None
     ) -> tuple[dict[str, Any], Any]:
+        name, medium = source_name(source), native_source(source)
         if not hasattr(os, "memfd_create"):
             raise MediaUnsupportedError(
                 "decoding in worker processes needs Linux", hint="set media.isolation=none"
@@ -413,7 +414,7 @@ class _Job:
         channel = process.channel
         channel.deadline = time.monotonic() + timeout_seconds
         process.forget_errors()
-        shown, descriptor = _shown(self._medium, self._head["name"])
+        shown, descriptor = _shown(self._medium)
         try:
             channel.send(Message(self._head | {"medium": shown}, descriptor=descriptor))
         except WireError:
@@ -460,7 +461,7 @@ class _Job:
         return _Outcome(head, take_array(facts["array"], message.descriptor))
 
 
-def _shown(medium: Any, name: str) -> tuple[dict[str, Any], int | None]:
+def _shown(medium: Any) -> tuple[dict[str, Any], int | None]:
     """Returns how a medium is named to a worker, and its content where that is in memory."""
     if isinstance(medium, str | os.PathLike):
         return {"path": os.fspath(medium)}, None
@@ -469,11 +470,7 @@ def _shown(medium: Any, name: str) -> tuple[dict[str, Any], int | None]:
         return {"range": [os.fspath(path), offset, length]}, None
     if isinstance(medium, bytes | bytearray | memoryview):
         return {"memory": len(medium)}, share_bytes(medium)
-    return {"remote": int(medium.size), "name": name}, None
-
-
-def _name(ref: MediaRef) -> str:
-    return ref.path if ref.path is not None else f"{ref.kind} of {len(ref.data or b'')} bytes"
+    return {"remote": int(medium.size)}, None
 
 
 def _raised(told: dict[str, Any]) -> Exception:

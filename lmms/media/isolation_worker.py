@@ -92,7 +92,7 @@ class _Worker:
         os.chdir(head["folder"])
         with _extension() as media:
             media.set_thread_budget(head["threads"])
-        medium = self._medium(head["medium"], job.descriptor)
+        medium = self._medium(head["medium"], head["name"], job.descriptor)
         if head["do"] == "probe":
             return Message({"info": info_to_json(video.probe(medium))})
         ref = MediaRef(
@@ -112,14 +112,18 @@ class _Worker:
         }
         return Message({"done": facts}, descriptor=descriptor)
 
-    def _medium(self, shown: dict[str, Any], descriptor: int | None) -> Any:
+    def _medium(self, shown: dict[str, Any], name: str, descriptor: int | None) -> Any:
+        """Returns what the owner named, under the owner's name for it."""
         if "path" in shown:
             return shown["path"]
+        with _extension() as media:
+            return media.Source(self._content(shown, name, descriptor), name, None)
+
+    def _content(self, shown: dict[str, Any], name: str, descriptor: int | None) -> Any:
         if "range" in shown:
-            path, offset, length = shown["range"]
-            return (path, offset, length)
+            return tuple(shown["range"])
         if "remote" in shown:
-            return _Remote(self._channel, shown["remote"], shown["name"])
+            return _Remote(self._channel, shown["remote"], name)
         if descriptor is None:
             raise WireError("a job without its content")
         with os.fdopen(os.dup(descriptor), "rb", buffering=0) as content:

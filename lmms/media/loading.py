@@ -13,7 +13,6 @@ from typing import Any
 from lmms.media.errors import MediaUnsupportedError
 from lmms.media.images import load_image, resize_image
 from lmms.media.sampling import pixel_bounds
-from lmms.media.source import open_source
 from lmms.media.video import SizeRule, bounded_size, decode
 from lmms.types import FramePolicy, MediaRef
 
@@ -50,7 +49,7 @@ def load(ref: MediaRef, size: SizeRule | None = None, *, medium: Any = None) -> 
     Args:
         ref: An image or a video. Its policy's control is not applied.
         size: Final (height, width) from (number of frames, height, width).
-        medium: Its content as the extension takes it; None: what `medium_of` gives.
+        medium: Its content where that is at hand; None: what the reference says.
 
     Raises:
         MediaError: It cannot be loaded.
@@ -68,18 +67,17 @@ def load(ref: MediaRef, size: SizeRule | None = None, *, medium: Any = None) -> 
     )
 
 
-def medium_of(ref: MediaRef) -> Any:
-    """Returns the content of a reference as the extension takes it.
+def medium_of(ref: MediaRef) -> str | bytes:
+    """Returns what a reference refers to: its path or locator, or its content.
 
     Raises:
         MediaUnsupportedError: The reference has neither path nor data.
-        MediaError: Its archive or table cannot be reached.
     """
     if ref.data is not None:
         return ref.data
     if ref.path is None:
         raise MediaUnsupportedError(f"a {ref.kind} reference without path or data")
-    return open_source(ref.path).native()
+    return ref.path
 
 
 def uses_ffmpeg(ref: MediaRef) -> bool:
@@ -101,7 +99,7 @@ def default_size(ref: MediaRef) -> SizeRule:
 def _load_video(medium: Any, policy: FramePolicy, size: SizeRule | None) -> Decoded:
     batch = decode(medium, policy, size=size)
     info = batch.info
-    source = {
+    source: dict[str, Any] = {
         "width": info.width,
         "height": info.height,
         "total_frames": info.num_frames,
@@ -110,6 +108,8 @@ def _load_video(medium: Any, policy: FramePolicy, size: SizeRule | None) -> Deco
         "codec": info.codec,
         "is_vfr": info.is_vfr,
     }
+    if batch.asked_indices is not None:
+        source["asked_indices"] = list(batch.asked_indices)
     if batch.asked_indices is not None:
         source["asked_indices"] = list(batch.asked_indices)
     warnings = tuple(str(warning) for warning in batch.warnings)

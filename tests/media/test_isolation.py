@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,15 @@ import numpy as np
 import psutil
 import pytest
 
-from lmms.media import MediaNotFoundError, MediaTooLargeError, encode_image, probe
+from lmms.errors import MediaError
+from lmms.media import (
+    MediaLoader,
+    MediaNotFoundError,
+    MediaTooLargeError,
+    encode_image,
+    hash_file,
+    probe,
+)
 from lmms.media.errors import (
     MediaInternalError,
     MediaRangeError,
@@ -252,21 +261,56 @@ def test_workers_get_no_secrets(clips, monkeypatch):
     assert all("HF_TOKEN" not in environment for environment in environments)
 
 
-def test_content_that_stays_with_its_owner(isolation, painted, clips):
-    """Objects with `read_at` are read over the connection; what they raise is the cause."""
-    from lmms.media.isolation import _Job
+class Reader:
+    """Content of an object, as a row of a table gives it."""
 
-    class Remote:
-        name, size = "row 7", 10
+    def __init__(self, data, fails_at=None):
+        self.name, self.size = "row 7", len(data)
+        self._data, self._fails_at = data, fails_at
 
-        def read_at(self, offset, size):
-            if offset > 5:
-                raise OSError("the table is gone")
-            return b"0123456789"[offset : offset + size]
+    def read_at(self, offset, size):
+        if self._fails_at is not None and offset >= self._fails_at:
+            raise OSError("the table is gone")
+        return self._data[offset : offset + size]
 
-    job = _Job({"name": "row 7"}, Remote(), None)
-    assert job._reply({"ask": "read", "offset": 2, "size": 3}).payload == b"234"
-    assert "the table is gone" in job._reply({"ask": "read", "offset": 6, "size": 1}).head["failed"]
+
+def test_content_that_stays_with_its_owner(isolation, clips):
+    """Objects with `read_at` are read over the connection; what they raise is told."""
+    data = clips["b_frames"].read_bytes()
+    info = isolation.probe(Reader(data))
+    assert (info.path, info.num_frames) == ("row 7", 75)
+    with pytest.raises(MediaError, match=r"row 7.*the table is gone") as raised:
+        isolation.probe(Reader(data, fails_at=0))
+    assert "the table is gone" in str(raised.value.__cause__)
+    assert isolation.probe(Reader(data)) == info
+
+
+def test_members_of_archives_and_bytes(isolation, clips, tmp_path):
+    path = clips["open_gop"]
+    archives = {"plain": zipfile.ZIP_STORED, "packed": zipfile.ZIP_DEFLATED}
+    for name, method in archives.items():
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w", method) as archive:
+            archive.write(path, "videos/a b.mp4")
+    whole = load(video(path, num_frames=5))
+    refs = [
+        video(f"zip://videos/a b.mp4::{tmp_path / name}.zip", num_frames=5) for name in archives
+    ]
+    refs.append(MediaRef(kind="video", data=path.read_bytes(), policy=FramePolicy(num_frames=5)))
+    with MediaLoader() as loader:
+        for number, ref in enumerate(refs, 1):
+            same(load(ref), whole)
+            same(isolation.load(ref), whole)
+            loaded = loader.submit(ref).result(60)
+            assert np.array_equal(loaded.frames, whole.frames)
+            assert loaded.digest == hash_file(path)
+            # `auto` takes what comes out of archives and from elsewhere for foreign.
+            assert loader.statistics.isolated == number
+    with pytest.raises(MediaNotFoundError, match=r"gone.mp4"):
+        isolation.load(video(f"zip://gone.mp4::{tmp_path / 'plain.zip'}"))
+    bad = MediaRef(kind="video", data=b"no video" * 9)
+    for way in (load, isolation.load):
+        with pytest.raises(MediaError, match="72 bytes in memory"):
+            way(bad)
 
 
 def test_what_a_worker_sends_is_checked(tmp_path):
