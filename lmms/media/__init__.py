@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lmms.media.compatible import read_video, read_video_pyav
     from lmms.media.controls import apply_control
     from lmms.media.errors import (
         MediaDecodeError,
@@ -66,9 +67,9 @@ if TYPE_CHECKING:
         VideoInfo,
         decode,
         frame_times,
+        nearest_key_frames,
         probe,
         read_frames,
-        read_video,
     )
 
 _HOMES = {
@@ -83,6 +84,7 @@ _HOMES = {
         "MediaUnsupportedError",
         "MediaWorkerError",
     ),
+    "compatible": ("read_video", "read_video_pyav"),
     "controls": ("apply_control",),
     "frame_store": ("FrameStore", "FrameStoreStatistics"),
     "hashing": ("hash_bytes", "hash_file", "hash_frames"),
@@ -122,9 +124,9 @@ _HOMES = {
         "VideoInfo",
         "decode",
         "frame_times",
+        "nearest_key_frames",
         "probe",
         "read_frames",
-        "read_video",
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -169,11 +171,13 @@ __all__ = [
     "load_image",
     "longvideobench_indices",
     "open_source",
+    "nearest_key_frames",
     "probe",
     "qwen3_vl_indices",
     "qwen_vl_indices",
     "read_frames",
     "read_video",
+    "read_video_pyav",
     "resize_image",
     "resolve",
     "resolve_media_reference",

@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lmms.media.errors import MediaRangeError, native
-from lmms.media.sampling import fps_indices, frame_indices, pixel_bounds, uniform_indices
+from lmms.media.sampling import frame_indices, pixel_bounds
 from lmms.media.source import MediaInput, native_source, shared_source, source_name
 from lmms.types import FramePolicy
 
@@ -28,9 +28,6 @@ SizeRule = Callable[[int, int, int], tuple[int, int]]
 
 #: Bytes of frames that one call may return unless told otherwise: 600 frames of 1080p.
 DEFAULT_MAX_BYTES = 4 * 2**30
-
-#: Names that LMMs-Eval users pass as `backend`; the frames are the same whichever is named.
-_BACKENDS = ("native", "pyav", "torchcodec", "decord")
 
 
 class MediaDamageWarning(UserWarning):
@@ -268,7 +265,7 @@ def decode(
         MediaTooLargeError: More bytes than `max_bytes`.
         MediaError: As `probe`.
     """
-    path = shared_source(path)
+    content, path = path, shared_source(path)
     info = probe(path)
     times = frame_times(path)
     chosen = chosen_frames(path, policy, info)
@@ -280,13 +277,13 @@ def decode(
         target = size(len(indices), height, width)
     else:
         target = bounded_size(height, width, *pixel_bounds(policy, len(indices)))
-    frames, damage = _read(
-        path,
-        indices,
-        size=None if target == (height, width) else target,
-        rotate=policy.rotate,
-        max_bytes=max_bytes,
-    )
+    resized = None if target == (height, width) else target
+    if policy.backend == "rust":
+        frames, damage = _read(
+            path, indices, size=resized, rotate=policy.rotate, max_bytes=max_bytes
+        )
+    else:
+        frames, damage = _read_elsewhere(content, policy, indices, info, resized, max_bytes), ()
     return FrameBatch(
         frames=frames,
         indices=indices,
@@ -295,6 +292,29 @@ def decode(
         asked_indices=chosen.asked,
         warnings=damage + chosen.warnings,
     )
+
+
+def _read_elsewhere(
+    path: MediaInput,
+    policy: FramePolicy,
+    indices: Sequence[int],
+    info: VideoInfo,
+    size: tuple[int, int] | None,
+    max_bytes: int,
+) -> NDArray[np.uint8]:
+    """Decodes with another library, which gives frames at their own size, and resizes then."""
+    from lmms.media.backends import read_with
+
+    frames = read_with(
+        policy.backend, path, indices, info, rotate=policy.rotate, max_bytes=max_bytes
+    )
+    if size is None:
+        return frames
+    import numpy as np
+
+    from lmms.media.images import resize_image
+
+    return np.stack([resize_image(frame, size) for frame in frames])
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,67 +409,3 @@ def bounded_size(
         scale = (min_pixels / pixels) ** 0.5
         return math.ceil(height * scale), math.ceil(width * scale)
     return height, width
-
-
-def read_video(
-    path: MediaInput | Sequence[MediaInput],
-    *,
-    num_frm: int = 8,
-    fps: float | None = None,
-    format: str = "rgb24",
-    force_include_last_frame: bool = False,
-    backend: str | None = None,
-) -> NDArray[np.uint8]:
-    """Reads frames by the rule and with the signature of LMMs-Eval's `read_video`.
-
-    The rule is the same for every container: `linspace(0, total - 1, k)` truncated, with
-    `k = max(1, min(total, num_frm))`, where `fps` first lowers `num_frm` to
-    `int(total / rate * fps)`. What LMMs-Eval answers with the whole video (webm and mkv, an `fps`
-    that asks for less than one frame) follows the rule here; what it answers with fewer frames
-    or with the whole video because something went wrong is an error here.
-
-    Args:
-        path: A video file; of a list or tuple the first is read.
-        num_frm: Frames wanted, at least 1; a shorter video gives all its frames.
-        fps: Frames per second wanted.
-        format: `rgb24` or `bgr24`.
-        force_include_last_frame: Takes the last frame where the rule would leave it out (k = 1).
-        backend: Accepted for compatibility (`pyav`, `torchcodec`, `decord`); no effect.
-
-    Returns:
-        uint8, shape (k, height, width, 3).
-
-    Raises:
-        ValueError: An argument out of its range.
-        MediaError: As `probe` and `read_frames`.
-    """
-    medium = _first(path)
-    if backend is not None and backend not in _BACKENDS:
-        raise ValueError(f"unknown backend {backend!r}; allowed: {', '.join(_BACKENDS)}")
-    if format not in ("rgb24", "bgr24"):
-        raise ValueError(f"unknown format {format!r}; allowed: rgb24, bgr24")
-    if num_frm < 1:
-        raise ValueError(f"num_frm must be at least 1, got {num_frm}")
-    medium = shared_source(medium)
-    info = probe(medium)
-    if fps is None:
-        indices = uniform_indices(
-            info.num_frames, num_frm, force_include_last_frame=force_include_last_frame
-        )
-    else:
-        indices = fps_indices(
-            info.num_frames,
-            info.frame_rate,
-            fps,
-            max_frames=num_frm,
-            force_include_last_frame=force_include_last_frame,
-        )
-    frames = read_frames(medium, indices)
-    return frames[..., ::-1].copy() if format == "bgr24" else frames
-
-
-def _first(path: MediaInput | Sequence[MediaInput]) -> MediaInput:
-    """Returns the first of a list or tuple; a byte range is a tuple too, but one medium."""
-    is_range = isinstance(path, tuple) and len(path) == 3 and isinstance(path[1], int)
-    first = path[0] if isinstance(path, list | tuple) and not is_range else path
-    return cast("MediaInput", first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lmms.config.environment import export_variables
@@ -13,7 +13,7 @@ from lmms.documents.counts import is_local, local_path
 from lmms.errors import PlanError
 from lmms.models.base import MODELS, Model
 from lmms.planning.estimates import estimate_task
-from lmms.planning.versions import versions_for
+from lmms.planning.versions import installed_version, versions_for
 from lmms.requests import resolve_generation, resolve_media
 from lmms.tasks import TaskSpec, load_spec
 from lmms.types import FramePolicy, GenerationArgs
@@ -59,10 +59,23 @@ def build_plan(
         config=config,
         model=_planned_model(config, model),
         tasks=tuple(planned.values()),
-        versions=versions_for(config.model.backend),
+        versions=versions_for(config.model.backend) | _decoders(planned.values()),
         command=tuple(command),
         notes=(*notes, *_card_notes(card, frames=any(map(has_frames, specs.values())))),
     )
+
+
+def _decoders(tasks: Iterable[PlannedTask]) -> dict[str, str]:
+    """Returns the versions of the libraries that decode in place of our own decoder."""
+    from lmms.media.backends import distribution_of
+
+    found = {}
+    for task in tasks:
+        named = distribution_of(task.frame_policy.backend)
+        version = installed_version(named[0]) if named is not None else None
+        if named is not None and version is not None:
+            found[named[0]] = version
+    return found
 
 
 def _load(label: str, ref: TaskRef, config: RunConfig) -> TaskSpec:
@@ -219,9 +232,13 @@ def _check_pixels(spec: TaskSpec, media: FramePolicy) -> None:
 
 
 def _check_sampling(spec: TaskSpec, media: FramePolicy) -> None:
-    """Refuses a rule without its numbers, and keyframes where no frames are taken."""
+    """Refuses what every sample would fail by, and keyframes where no frames are taken."""
     from lmms.media.sampling import missing_settings
 
+    if has_frames(spec) or frames_as_pictures(spec):
+        from lmms.media.backends import check_installed
+
+        check_installed(media.backend)
     missing = missing_settings(media)
     if missing and has_frames(spec):
         raise PlanError(

@@ -75,6 +75,21 @@ def test_keyframes_are_in_the_name():
         plan("task=gsm8k model=dummy media=keyframes")
 
 
+def test_another_decoder_is_in_the_plan(monkeypatch):
+    pytest.importorskip("av")
+    words = "task=longvideobench_val_v model=dummy"
+    plain, other = plan(words), plan(f"{words} media.backend=pyav")
+    assert other.tasks[0].frame_policy == FramePolicy(backend="pyav")
+    assert set(other.versions) - set(plain.versions) == {"av"}
+    assert other.fingerprint != plain.fingerprint
+    from lmms.media import MediaUnsupportedError, backends
+
+    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MediaUnsupportedError, match="needs the package av"):
+        plan(f"{words} media.backend=pyav")
+    assert plan("task=gsm8k model=dummy media.backend=pyav").tasks[0].media == {}
+
+
 def test_a_rule_without_its_number_is_refused():
     with pytest.raises(PlanError, match="'stride' needs fps"):
         plan("task=longvideobench_val_v model=dummy media.sampling=stride")
