@@ -11,6 +11,7 @@ from lmms.errors import PlanError
 
 if TYPE_CHECKING:
     from lmms.config.plan import Estimate, PlannedTask, RunPlan
+    from lmms.config.schema import RunConfig
 
 _FLAGS = {**targets.FLAGS, "--render": SWITCH, "--yaml": SWITCH, "--quiet": SWITCH}
 
@@ -82,10 +83,23 @@ def _heading(plan: RunPlan, name: str) -> str:
         "back end": _backend(plan),
         "env": f"{config.env.name}: weights {config.env.weights}, data {config.env.data}"
         + (", offline" if config.env.offline else ""),
+        **_media_work(config),
         "output": config.output.dir,
         "plan": plan.fingerprint[:12],
     }
     return console.fields(fields)
+
+
+def _media_work(config: RunConfig) -> dict[str, str]:
+    """Returns how media work is run, where somebody asked for something else than the default."""
+    media = config.media
+    if media.isolation == "auto" and not media.frame_store:
+        return {}
+    parts = [f"isolation {media.isolation}"]
+    if media.frame_store:
+        where = "in the cache" if media.frame_store is True else media.frame_store
+        parts.append(f"frame store {where}")
+    return {"media work": ", ".join(parts)}
 
 
 def _backend(plan: RunPlan) -> str:

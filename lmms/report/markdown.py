@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lmms.report.digits import decimals_for, fixed
+from lmms.report.media import media_lines
 from lmms.report.tables import render_table
 from lmms.report.wording import (
     displayable,
@@ -39,6 +40,9 @@ def _lines(run: RunResult) -> Iterator[str]:
     if problems:
         yield from ("", "## Failures and warnings", "")
         yield from (f"- {escaped(line)}" for line in problems)
+    media = media_lines(run)
+    if media:
+        yield from ("", "## Media", "", *(f"- {escaped(line)}" for line in media))
     yield from ("", "## Reproduce", "", *_code(reproduce_command(run), "sh"))
     yield from ("", f"Plan fingerprint `{run.raw.get('plan_fingerprint', '')}`")
 

@@ -22,6 +22,7 @@ from markupsafe import Markup, escape
 
 from lmms.report.efficiency import efficiency_view
 from lmms.report.jsonable import dumps
+from lmms.report.media import media_lines
 from lmms.report.pictures import Budget, PixelReader
 from lmms.report.plots import ForestRow, Segment, bar, forest
 from lmms.report.tables import metric_cells, result_table
@@ -113,6 +114,7 @@ def html_report(
         forests=[Markup(plot) for plot in _forests(run)],
         breakdowns=list(_breakdowns(run)),
         efficiency=efficiency_view(run),
+        media=media_lines(run),
         failures=problems[0],
         warnings=problems[1],
         galleries=[

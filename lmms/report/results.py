@@ -19,6 +19,7 @@ from lmms.errors import PlanError
 from lmms.report.environment import describe_environment
 from lmms.report.facts import RunFacts, seconds_between, utc_text
 from lmms.report.jsonable import jsonable
+from lmms.report.media import media_facts
 from lmms.report.secrets import mask_text, masked
 from lmms.types import MetricResult, RunResult, TaskResult
 
@@ -37,6 +38,7 @@ _VOLATILE = (
     "end_time",
     "total_evaluation_time_seconds",
     "efficiency",
+    "media",
     "execution",
 )
 _MAY_HOLD_SECRETS = (
@@ -105,6 +107,7 @@ def build_results(
             "by_task": {name: dict(result.efficiency) for name, result in by_name.items()},
         },
     }
+    content["media"] = media_facts(plan.config.media, facts.get("efficiency") or {})
     content |= _peer_facts(plan, environment) | _execution(folder, plan, facts)
     shown_content: dict[str, Any] = jsonable(content)
     # Only what people typed or libraries said can hold secrets; a category may be called "token".

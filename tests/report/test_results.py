@@ -126,7 +126,7 @@ def test_comparable_drops_times_and_names_and_nothing_else(tmp_path: Path) -> No
     assert one != other
     assert comparable(one) == comparable(other)
     kept = comparable(one)
-    dropped = {"run_id", "date", "start_time", "end_time", "efficiency", "execution"}
+    dropped = {"run_id", "date", "start_time", "end_time", "efficiency", "media", "execution"}
     assert set(one) - set(kept) == dropped | {"total_evaluation_time_seconds"}
     assert kept["config"]["resolved_cli_args"]["output"]["log_samples"] is True
     changed = json.loads(json.dumps(one))
