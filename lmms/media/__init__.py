@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lmms.media.isolation import Isolation, IsolationStatistics
     from lmms.media.lance_build import LanceBuildReport, build_lance
     from lmms.media.lance_source import LanceVideoSource
-    from lmms.media.prefetch import LoaderStatistics, MediaLoader
+    from lmms.media.prefetch import LoaderStatistics, MediaLoader, prefetch_frames
     from lmms.media.qwen_vl import (
         qwen3_vl_indices,
         qwen_vl_indices,
@@ -92,7 +92,7 @@ _HOMES = {
     "isolation": ("Isolation", "IsolationStatistics"),
     "lance_build": ("LanceBuildReport", "build_lance"),
     "lance_source": ("LanceVideoSource",),
-    "prefetch": ("LoaderStatistics", "MediaLoader"),
+    "prefetch": ("LoaderStatistics", "MediaLoader", "prefetch_frames"),
     "references": (
         "MediaPlaces",
         "ResolverStatistics",
@@ -172,6 +172,7 @@ __all__ = [
     "longvideobench_indices",
     "open_source",
     "nearest_key_frames",
+    "prefetch_frames",
     "probe",
     "qwen3_vl_indices",
     "qwen_vl_indices",

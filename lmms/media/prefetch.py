@@ -7,16 +7,18 @@ and a second request for something that is being decoded waits for it instead of
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 import weakref
-from collections import OrderedDict
-from collections.abc import Hashable
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from lmms.errors import MediaError
 from lmms.media.controls import apply_control
 from lmms.media.errors import MediaUnsupportedError, native
 from lmms.media.frame_store import FrameStore
@@ -29,6 +31,9 @@ from lmms.types import FramePolicy, LoadedMedia, MediaRef
 
 #: What an item is taken to need before the first one has been seen: 12 frames of 720p.
 _FIRST_GUESS_BYTES = 32 * 2**20
+
+#: So that many tiny media are not all started at once.
+_MOST_AHEAD = 256
 
 IsolationMode = Literal["auto", "process", "none"]
 
@@ -342,6 +347,67 @@ class MediaLoader:
         self._statistics = replace(
             now, **{name: getattr(now, name) + amount for name, amount in more.items()}
         )
+
+
+#: What a medium may be given as outside of a run: a path or locator, content, or a reference.
+Medium = MediaRef | str | os.PathLike[str] | bytes
+
+
+def prefetch_frames(
+    media: Iterable[Medium],
+    policy: FramePolicy | None = None,
+    *,
+    size: SizeRule | None = None,
+    loader: MediaLoader | None = None,
+) -> Iterator[tuple[Medium, LoadedMedia | MediaError]]:
+    """Yields media with their frames, in order, while the next ones are being decoded.
+
+    How far it runs ahead is bounded by the loader's byte budget: frames that the caller still
+    holds count, so that a caller who keeps everything gets one medium at a time.
+
+    Args:
+        media: Videos as paths, locators or content, or references of any kind; taken lazily.
+        policy: Which frames; of references only those without a policy of their own.
+        size: Final (height, width) from (number of frames, height, width).
+        loader: Gives threads, budget, isolation and store, and stays open; None makes one with
+            its defaults.
+
+    Yields:
+        Each medium with what was loaded, or with why it could not be.
+    """
+    own = MediaLoader(os.cpu_count() or 1) if loader is None else None
+    chosen = loader or own
+    waiting: deque[tuple[Medium, Future[LoadedMedia]]] = deque()
+    coming = iter(media)
+    try:
+        while chosen is not None:
+            # The next is always under way, even where the caller's frames fill the budget.
+            while not waiting or (chosen.has_room and len(waiting) < _MOST_AHEAD):
+                medium = next(coming, None)
+                if medium is None:
+                    break
+                waiting.append((medium, chosen.submit(_as_ref(medium, policy), size)))
+            if not waiting:
+                return
+            medium, future = waiting.popleft()
+            error = future.exception()
+            if error is not None and not isinstance(error, MediaError):
+                raise error
+            yield medium, error if isinstance(error, MediaError) else future.result()
+            del future
+    finally:
+        for _, future in waiting:
+            future.cancel()
+        if own is not None:
+            own.close()
+
+
+def _as_ref(medium: Medium, policy: FramePolicy | None) -> MediaRef:
+    if isinstance(medium, MediaRef):
+        return replace(medium, policy=policy) if medium.policy is None else medium
+    if isinstance(medium, bytes):
+        return MediaRef(kind="video", data=medium, policy=policy)
+    return MediaRef(kind="video", path=os.fspath(medium), policy=policy)
 
 
 def _own_view(frames: Any) -> Any:

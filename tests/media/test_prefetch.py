@@ -8,9 +8,17 @@ import time
 from concurrent.futures import wait
 
 import numpy as np
+import psutil
 import pytest
 
-from lmms.media import MediaLoader, MediaNotFoundError, apply_control, encode_image, hash_file
+from lmms.media import (
+    MediaLoader,
+    MediaNotFoundError,
+    apply_control,
+    encode_image,
+    hash_file,
+    prefetch_frames,
+)
 from lmms.media import prefetch as prefetch_module
 from lmms.media.errors import MediaUnsupportedError, MediaWorkerError
 from lmms.media.prefetch import is_foreign
@@ -288,6 +296,81 @@ def test_threads_bound_decoding_and_are_given_back(clips):
         loader.submit(video(clips["intra"])).result(30)
         assert _media.thread_budget() == 1
     assert _media.thread_budget() == before
+
+
+def test_prefetching_gives_all_in_order_with_errors_in_their_place(clips, tmp_path, counter):
+    missing = str(tmp_path / "missing.mp4")
+    picture = MediaRef(kind="image", path=str(clips["b_frames"]), frame=42)
+    content = clips["mkv"].read_bytes()
+    media = [str(clips["vfr"]), missing, clips["b_frames"], picture, content]
+    taken = list(prefetch_frames(media, FramePolicy(num_frames=3), size=lambda n, h, w: (h, w)))
+    assert [medium for medium, _ in taken] == media
+    assert isinstance(taken[1][1], MediaNotFoundError)
+    assert taken[0][1].indices == (0, 37, 74)
+    assert counter(taken[3][1].frames) == 42
+    assert taken[4][1].frames.shape == (3, 64, 96, 3)
+
+
+def test_prefetching_runs_ahead_within_its_budget(clips):
+    started = []
+
+    def media():
+        for number in range(40):
+            started.append(number)
+            yield MediaRef(
+                kind="video", path=str(clips["b_frames"]), policy=FramePolicy(indices=(number,))
+            )
+
+    budget = 6 * FRAME_BYTES
+    with MediaLoader(2, budget, 0) as loader:
+        # The first decode teaches what an item needs.
+        loader.submit(video(clips["b_frames"], indices=(70,))).result(30)
+        for position, (_, loaded) in enumerate(prefetch_frames(media(), loader=loader)):
+            assert loaded.indices == (position,)
+            assert len(started) - position <= 7
+            assert loader.held_bytes <= budget
+        assert len(started) == 40
+        kept = list(prefetch_frames([clips["b_frames"]] * 9, loader=loader))
+        assert len(kept) == 9
+
+
+def test_leaving_a_prefetching_loop_ends_it(clips):
+    before = threading.active_count()
+    for _ in prefetch_frames([clips["b_frames"]] * 50):
+        break
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_two_hundred_loads_stay_within_the_budget(clips, isolation):
+    """Peak memory is the budget, the cache and what one decode needs, whatever was loaded."""
+    process = psutil.Process()
+    item = 6 * 512 * 768 * 3
+    rule = lambda n, h, w: (512, 768)  # noqa: E731
+    options = {"byte_budget": 4 * item, "decode_cache_bytes": 2 * item, "isolation": isolation}
+    highest = 0
+    with MediaLoader(2, **options) as loader:
+
+        def refs(count):
+            for number in range(count):
+                indices = tuple((number * 7 + step) % 75 for step in range(6))
+                yield video(clips["b_frames"], indices=indices)
+
+        for _ in prefetch_frames(refs(20), size=rule, loader=loader):
+            pass
+        gc.collect()
+        before = process.memory_info().rss
+        files = process.num_fds()
+        for _, loaded in prefetch_frames(refs(200), size=rule, loader=loader):
+            assert loaded.nbytes == item
+            highest = max(highest, process.memory_info().rss)
+        assert loader.statistics.misses > 100
+        assert process.num_fds() <= files + 8
+    assert highest - before < 4 * item + 2 * item + 40 * 2**20
 
 
 def test_arguments_are_checked():
