@@ -18,17 +18,19 @@ __all__ = [
     "UnreadableError",
     "UnsupportedError",
     "__version__",
-    "encode_image",
+    "encode_images",
     "ffmpeg_version",
     "frame_times",
-    "image_data_url",
+    "image_fingerprints",
     "image_size",
     "load_image",
+    "plain_image_format",
     "probe",
     "read_frames",
     "resize",
     "set_thread_budget",
     "thread_budget",
+    "wrap_image",
 ]
 
 __version__: str
@@ -123,6 +125,14 @@ def read_frames(
 ) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]: ...
 def load_image(medium: _Medium, size: tuple[int, int] | None) -> NDArray[np.uint8]: ...
 def image_size(medium: _Medium) -> tuple[int, int]: ...
-def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]: ...
-def encode_image(picture: NDArray[np.uint8], format: str, quality: int) -> bytes: ...
-def image_data_url(picture: NDArray[np.uint8], format: str, quality: int) -> str: ...
+def resize(picture: NDArray[np.uint8], size: tuple[int, int], filter: str) -> NDArray[np.uint8]: ...
+def encode_images(
+    pictures: Sequence[NDArray[np.uint8]],
+    format: str,
+    quality: int,
+    form: str,
+    threads: int | None,
+) -> list[bytes | str]: ...
+def wrap_image(file: bytes, format: str, form: str) -> bytes | str: ...
+def plain_image_format(file: bytes) -> str | None: ...
+def image_fingerprints(pictures: Sequence[NDArray[np.uint8]], seed: int) -> list[int]: ...

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmms.media.compatible import read_video, read_video_pyav
+    from lmms.media.base64_images import (
+        encode_image_to_base64,
+        encode_image_to_base64_with_size_limit,
+        encode_image_to_data_url,
+    )
     from lmms.media.controls import apply_control
+    from lmms.media.encode_cache import EncodeCache, shared_encode_cache
+    from lmms.media.encoding import encode_image, encode_images, image_data_url
     from lmms.media.errors import (
         MediaDecodeError,
         MediaInternalError,
@@ -25,13 +32,7 @@ if TYPE_CHECKING:
     )
     from lmms.media.frame_store import FrameStore, FrameStoreStatistics
     from lmms.media.hashing import hash_bytes, hash_file, hash_frames
-    from lmms.media.images import (
-        encode_image,
-        image_data_url,
-        image_size,
-        load_image,
-        resize_image,
-    )
+    from lmms.media.images import image_size, load_image, resize_image
     from lmms.media.isolation import Isolation, IsolationStatistics
     from lmms.media.lance_build import LanceBuildReport, build_lance
     from lmms.media.lance_source import LanceVideoSource
@@ -88,7 +89,14 @@ _HOMES = {
     "controls": ("apply_control",),
     "frame_store": ("FrameStore", "FrameStoreStatistics"),
     "hashing": ("hash_bytes", "hash_file", "hash_frames"),
-    "images": ("encode_image", "image_data_url", "image_size", "load_image", "resize_image"),
+    "base64_images": (
+        "encode_image_to_base64",
+        "encode_image_to_base64_with_size_limit",
+        "encode_image_to_data_url",
+    ),
+    "encode_cache": ("EncodeCache", "shared_encode_cache"),
+    "encoding": ("encode_image", "encode_images", "image_data_url"),
+    "images": ("image_size", "load_image", "resize_image"),
     "isolation": ("Isolation", "IsolationStatistics"),
     "lance_build": ("LanceBuildReport", "build_lance"),
     "lance_source": ("LanceVideoSource",),
@@ -132,6 +140,7 @@ _HOMES = {
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "EncodeCache",
     "FrameBatch",
     "FrameStore",
     "FrameStoreStatistics",
@@ -160,6 +169,10 @@ __all__ = [
     "build_lance",
     "decode",
     "encode_image",
+    "encode_image_to_base64",
+    "encode_image_to_base64_with_size_limit",
+    "encode_image_to_data_url",
+    "encode_images",
     "fps_indices",
     "frame_indices",
     "frame_times",
@@ -170,8 +183,8 @@ __all__ = [
     "image_size",
     "load_image",
     "longvideobench_indices",
-    "open_source",
     "nearest_key_frames",
+    "open_source",
     "prefetch_frames",
     "probe",
     "qwen3_vl_indices",
@@ -183,6 +196,7 @@ __all__ = [
     "resolve",
     "resolve_media_reference",
     "resolver_statistics",
+    "shared_encode_cache",
     "smart_frame_count",
     "smart_resize",
     "stride_indices",

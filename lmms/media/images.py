@@ -1,9 +1,8 @@
-"""Still images: load, resize, encode."""
+"""Still images: load and resize."""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lmms.media.errors import native
 from lmms.media.source import MediaInput, native_source
@@ -11,11 +10,6 @@ from lmms.media.source import MediaInput, native_source
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-ImageFormat = Literal["PNG", "JPEG", "WEBP"]
-
-#: Where JPEG artefacts are no longer visible and files are still a tenth of PNG.
-DEFAULT_JPEG_QUALITY = 90
 
 
 def load_image(
@@ -70,54 +64,7 @@ def resize_image(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[n
         MediaUnsupportedError: A side of `size` is 0 or above 65536.
     """
     with native() as media:
-        return _pixels(media.resize(picture, size))
-
-
-def encode_image(
-    image: NDArray[np.uint8] | str | os.PathLike[str],
-    *,
-    format: ImageFormat = "PNG",
-    quality: int = DEFAULT_JPEG_QUALITY,
-) -> bytes:
-    """Encodes a picture.
-
-    Args:
-        image: uint8, shape (height, width, 3), RGB; or a path, which is loaded first.
-        format: PNG and WEBP are lossless, JPEG is lossy with 4:2:0 chroma.
-        quality: 1 to 100, only for JPEG.
-
-    Returns:
-        The bytes of a file.
-
-    Raises:
-        ValueError: A shape, format or quality that is not allowed.
-        MediaError: As `load_image`, for a path.
-    """
-    with native() as media:
-        encoded: bytes = media.encode_image(_as_picture(image), format, _checked(quality))
-    return encoded
-
-
-def image_data_url(
-    image: NDArray[np.uint8] | str | os.PathLike[str],
-    *,
-    format: ImageFormat = "PNG",
-    quality: int = DEFAULT_JPEG_QUALITY,
-) -> str:
-    """Encodes a picture as a `data:` URL with base64; arguments and errors as `encode_image`."""
-    with native() as media:
-        url: str = media.image_data_url(_as_picture(image), format, _checked(quality))
-    return url
-
-
-def _as_picture(image: NDArray[np.uint8] | str | os.PathLike[str]) -> NDArray[np.uint8]:
-    return load_image(image) if isinstance(image, str | os.PathLike) else image
-
-
-def _checked(quality: int) -> int:
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality is 1 to 100, got {quality}")
-    return quality
+        return _pixels(media.resize(picture, size, "bicubic"))
 
 
 def _pixels(array: NDArray[np.uint8]) -> NDArray[np.uint8]:

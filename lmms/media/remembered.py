@@ -19,10 +19,17 @@ class Remembered(Generic[Key, Value]):
     Args:
         limit: Greatest total weight; a heavier value is not kept at all.
         weigh: Weight of a value; without it every value weighs 1.
+        max_items: Greatest number of values; None: as many as their weights allow.
     """
 
-    def __init__(self, limit: int, weigh: Callable[[Value], int] | None = None) -> None:
+    def __init__(
+        self,
+        limit: int,
+        weigh: Callable[[Value], int] | None = None,
+        max_items: int | None = None,
+    ) -> None:
         self.limit = limit
+        self.max_items = max_items
         self.hits = 0
         self.misses = 0
         self._weigh = weigh or (lambda _: 1)
@@ -52,7 +59,8 @@ class Remembered(Generic[Key, Value]):
             if weight <= self.limit:
                 self._values[key] = (weight, value)
                 self._held += weight
-            while self._held > self.limit:
+            most = len(self._values) if self.max_items is None else self.max_items
+            while self._held > self.limit or len(self._values) > most:
                 _, (dropped, _) = self._values.popitem(last=False)
                 self._held -= dropped
         return value

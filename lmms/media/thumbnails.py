@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lmms.media.images import image_data_url, resize_image
+from lmms.media.encoding import image_data_url
+from lmms.media.images import resize_image
 
 if TYPE_CHECKING:
     import numpy as np

@@ -45,7 +45,9 @@ fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(images::load_image, module)?)?;
     module.add_function(wrap_pyfunction!(images::image_size, module)?)?;
     module.add_function(wrap_pyfunction!(images::resize, module)?)?;
-    module.add_function(wrap_pyfunction!(images::encode_image, module)?)?;
-    module.add_function(wrap_pyfunction!(images::image_data_url, module)?)?;
+    module.add_function(wrap_pyfunction!(images::encode_images, module)?)?;
+    module.add_function(wrap_pyfunction!(images::image_fingerprints, module)?)?;
+    module.add_function(wrap_pyfunction!(images::plain_image_format, module)?)?;
+    module.add_function(wrap_pyfunction!(images::wrap_image, module)?)?;
     Ok(())
 }

@@ -12,6 +12,8 @@ pub mod ffmpeg;
 pub mod image;
 pub mod index;
 pub mod interrupt;
+mod jpeg;
+mod parallel;
 pub mod plan;
 pub mod resize;
 pub mod source;

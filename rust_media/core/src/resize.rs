@@ -25,6 +25,7 @@ pub struct Resizer {
     from: (u32, u32),
     to: (u32, u32),
     engine: Engine,
+    filter: FilterType,
     /// Already of the final width, still of the source's height.
     narrowed: Vec<u8>,
 }
@@ -46,7 +47,15 @@ impl Resizer {
             );
             return Err(MediaError::unsupported(path, reason));
         }
-        Ok(Self { from, to, engine: Engine::new(), narrowed: Vec::new() })
+        let filter = FilterType::CatmullRom;
+        Ok(Self { from, to, engine: Engine::new(), filter, narrowed: Vec::new() })
+    }
+
+    /// Takes Lanczos' filter (a = 3) instead, as Pillow's `LANCZOS`.
+    #[must_use]
+    pub fn lanczos(mut self) -> Self {
+        self.filter = FilterType::Lanczos3;
+        self
     }
 
     /// Resizes one picture; both slices have exactly the bytes of their size.
@@ -56,17 +65,18 @@ impl Resizer {
     pub fn resize(&mut self, picture: &[u8], out: &mut [u8], path: &Path) -> Result<()> {
         let between = (self.to.0, self.from.1);
         if between == self.from || between == self.to {
-            return pass(&mut self.engine, picture, self.from, out, self.to, path);
+            return pass(&mut self.engine, self.filter, picture, self.from, out, self.to, path);
         }
         self.narrowed.resize(between.0 as usize * between.1 as usize * 3, 0);
-        pass(&mut self.engine, picture, self.from, &mut self.narrowed, between, path)?;
-        pass(&mut self.engine, &self.narrowed, between, out, self.to, path)
+        pass(&mut self.engine, self.filter, picture, self.from, &mut self.narrowed, between, path)?;
+        pass(&mut self.engine, self.filter, &self.narrowed, between, out, self.to, path)
     }
 }
 
 /// Resizes along one side.
 fn pass(
     engine: &mut Engine,
+    filter: FilterType,
     picture: &[u8],
     from: (u32, u32),
     out: &mut [u8],
@@ -77,6 +87,6 @@ fn pass(
     let source =
         TypedImageRef::<U8x3>::from_buffer(from.0, from.1, picture).map_err(|e| wrong(&e))?;
     let mut target = TypedImage::<U8x3>::from_buffer(to.0, to.1, out).map_err(|e| wrong(&e))?;
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
     engine.resize_typed(&source, &mut target, &options).map_err(|e| wrong(&e))
 }
