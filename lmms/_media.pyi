@@ -24,6 +24,7 @@ __all__ = [
     "image_fingerprints",
     "image_size",
     "load_image",
+    "patchify",
     "plain_image_format",
     "probe",
     "read_frames",
@@ -136,3 +137,8 @@ def encode_images(
 def wrap_image(file: bytes, format: str, form: str) -> bytes | str: ...
 def plain_image_format(file: bytes) -> str | None: ...
 def image_fingerprints(pictures: Sequence[NDArray[np.uint8]], seed: int) -> list[int]: ...
+def patchify(
+    frames: NDArray[np.uint8],
+    layout: tuple[int, int, int],
+    levels: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], tuple[int, int, int]]: ...

@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmms.media.compatible import read_video, read_video_pyav
     from lmms.media.base64_images import (
         encode_image_to_base64,
         encode_image_to_base64_with_size_limit,
         encode_image_to_data_url,
     )
+    from lmms.media.compatible import read_video, read_video_pyav
     from lmms.media.controls import apply_control
     from lmms.media.encode_cache import EncodeCache, shared_encode_cache
     from lmms.media.encoding import encode_image, encode_images, image_data_url
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lmms.media.isolation import Isolation, IsolationStatistics
     from lmms.media.lance_build import LanceBuildReport, build_lance
     from lmms.media.lance_source import LanceVideoSource
+    from lmms.media.patches import PatchSettings, patchify
     from lmms.media.prefetch import LoaderStatistics, MediaLoader, prefetch_frames
     from lmms.media.qwen_vl import (
         qwen3_vl_indices,
@@ -99,6 +100,7 @@ _HOMES = {
     "images": ("image_size", "load_image", "resize_image"),
     "isolation": ("Isolation", "IsolationStatistics"),
     "lance_build": ("LanceBuildReport", "build_lance"),
+    "patches": ("PatchSettings", "patchify"),
     "lance_source": ("LanceVideoSource",),
     "prefetch": ("LoaderStatistics", "MediaLoader", "prefetch_frames"),
     "references": (
@@ -163,6 +165,7 @@ __all__ = [
     "MediaUnsupportedError",
     "MediaWarning",
     "MediaWorkerError",
+    "PatchSettings",
     "ResolverStatistics",
     "VideoInfo",
     "apply_control",
@@ -185,6 +188,7 @@ __all__ = [
     "longvideobench_indices",
     "nearest_key_frames",
     "open_source",
+    "patchify",
     "prefetch_frames",
     "probe",
     "qwen3_vl_indices",

@@ -14,6 +14,7 @@ from typing import Any
 from lmms.errors import ModelError
 from lmms.models.base import PreparedRequest
 from lmms.models.hf.loading import LoadedModel
+from lmms.models.hf.patching import fast_processor, writable
 from lmms.types import LoadedMedia, MediaRef, Message, Request, TextPart
 
 _TOKEN_LIKE = "token_type_ids"
@@ -48,7 +49,8 @@ class InputBuilder:
     def __init__(self, loaded: LoadedModel, kwargs: Mapping[str, Any]) -> None:
         self._loaded = loaded
         self._tokenizer = loaded.tokenizer
-        self._processor = loaded.processor
+        self._processor = fast_processor(loaded.processor, kwargs)
+        self._makes_patches = self._processor is not loaded.processor
         self._template_kwargs = dict(kwargs.get("chat_template_kwargs") or {})
         self._add_bos: bool | None = kwargs.get("add_bos_token")
         prefix = kwargs.get("prefix_token_id")
@@ -192,7 +194,7 @@ class InputBuilder:
                 raise InputError("audio is not supported by the hf back end")
             if medium.frames is None or not len(medium.frames):
                 raise InputError(f"the {medium.ref.kind} holds no frames")
-        images = [_own(m.frames) for m in media if m.ref.kind == "image"]
+        images = [self._taken(m.frames) for m in media if m.ref.kind == "image"]
         videos = [m for m in media if m.ref.kind == "video"]
         options: dict[str, Any] = {}
         if self._is_presized(media):
@@ -200,10 +202,14 @@ class InputBuilder:
         if images:
             options["images"] = images
         if videos:
-            options["videos"] = [_own(m.frames) for m in videos]
+            options["videos"] = [self._taken(m.frames) for m in videos]
             options["do_sample_frames"] = False
             options["video_metadata"] = [self._metadata(m) for m in videos]
         return options
+
+    def _taken(self, frames: Any) -> Any:
+        # Our patches are cut from shared, read-only pixels as they are.
+        return frames if self._makes_patches else writable(frames)
 
     def _is_presized(self, media: Sequence[LoadedMedia]) -> bool:
         traits = self._loaded.traits
@@ -306,8 +312,3 @@ def _videos_to_images(
                 frames.append(LoadedMedia(ref=picture, digest=medium.digest, frames=frame))
         messages.append(Message(message.role, tuple(parts)))
     return dataclasses.replace(request, messages=tuple(messages)), frames
-
-
-def _own(frames: Any) -> Any:
-    """A writable copy: questions share decoded pixels read-only, and torch warns about those."""
-    return frames if frames.flags.writeable else frames.copy()

@@ -24,7 +24,14 @@ _LOG = logging.getLogger("lmms.models.hf")
 
 # Keys of `model.kwargs` that this back end reads; all others go to `from_pretrained`.
 OWN_KWARGS = frozenset(
-    {"add_bos_token", "chat_template_kwargs", "max_length", "prefix_token_id", "processor_kwargs"}
+    {
+        "add_bos_token",
+        "chat_template_kwargs",
+        "max_length",
+        "patchify",
+        "prefix_token_id",
+        "processor_kwargs",
+    }
 )
 _DEFAULT_MAX_LENGTH = 2048
 _UNLIMITED = 10**9

@@ -5,6 +5,7 @@
 
 mod errors;
 mod images;
+mod patches;
 mod signals;
 mod source;
 mod video;
@@ -49,5 +50,6 @@ fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(images::image_fingerprints, module)?)?;
     module.add_function(wrap_pyfunction!(images::plain_image_format, module)?)?;
     module.add_function(wrap_pyfunction!(images::wrap_image, module)?)?;
+    module.add_function(wrap_pyfunction!(patches::patchify, module)?)?;
     Ok(())
 }

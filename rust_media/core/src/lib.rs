@@ -14,6 +14,7 @@ pub mod index;
 pub mod interrupt;
 mod jpeg;
 mod parallel;
+pub mod patches;
 pub mod plan;
 pub mod resize;
 pub mod source;
