@@ -113,15 +113,21 @@ def _open_online(dataset: DatasetSpec, env: EnvConfig) -> DocumentSource:
     pool = dataset.fewshot_split
     has_pool = pool is not None and pool != dataset.split
 
+    snapshots: list[Path] = []
+
     def open_split(split: str) -> RowReader:
-        chosen = _choose(names, dataset, split, card)
-        return open_files([_fetch(dataset, branch, name) for name in chosen])
+        files = {
+            name: _fetch(dataset, branch, name) for name in _choose(names, dataset, split, card)
+        }
+        snapshots.extend(path.parents[name.count("/")] for name, path in files.items())
+        return open_files(list(files.values()))
 
     return DocumentSource(
         open_split(dataset.split),
         dataset,
         reference=f"{dataset.path}@{commit[:12]}",
-        media_roots=media_roots(dataset, env, None),
+        # Archives of media may have been fetched to where the rows are.
+        media_roots=media_roots(dataset, env, snapshots[0] if snapshots else None),
         pool=LateReader(lambda: open_split(pool)) if has_pool and pool is not None else None,
         pool_is_split=not has_pool,
     )

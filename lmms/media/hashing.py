@@ -15,6 +15,8 @@ from lmms.media.remembered import Remembered
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lmms.media.digest_store import DigestStore
+
 #: (name, size, modification time in ns, inode): what tells that content is still the same. For
 #: an archive member the figures are the archive's, for a Lance row its table's.
 FileIdentity = tuple[str, int, int, int]
@@ -22,7 +24,22 @@ FileIdentity = tuple[str, int, int, int]
 _REMEMBERED_FILES = 65_536
 
 
+_STORE_NAME = "media-digests.sqlite"
+
 _memory: Remembered[FileIdentity, str] = Remembered(_REMEMBERED_FILES)
+_store: DigestStore | None = None
+
+
+def keep_digests_in(folder: str | os.PathLike[str] | None) -> None:
+    """Makes this process share the digests of large media with others through a folder.
+
+    Args:
+        folder: Where their file is; None: digests are remembered by this process alone.
+    """
+    from lmms.media.digest_store import DigestStore
+
+    global _store
+    _store = None if folder is None else DigestStore(Path(folder) / _STORE_NAME)
 
 
 def plain_identity(path: str | os.PathLike[str]) -> FileIdentity:
@@ -89,6 +106,9 @@ def remembered_digest(
     remembered = _memory.get(before)
     if remembered is not None:
         return remembered
+    stored = _store.get(before) if _store is not None else None
+    if stored is not None:
+        return _memory.put(before, stored)
     hasher = hashlib.sha256()
     for chunk in chunks():
         hasher.update(chunk)
@@ -96,6 +116,8 @@ def remembered_digest(
     # Content that changed while it was read must not be remembered under its new identity.
     if identity() == before:
         _memory.put(before, digest)
+        if _store is not None:
+            _store.put(before, digest)
     return digest
 
 

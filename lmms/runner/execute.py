@@ -12,8 +12,10 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from lmms.config.locations import cache_folder
 from lmms.config.plan import RunPlan
 from lmms.errors import LmmsError, ModelError, PlanError, RunInterruptedError
+from lmms.media.hashing import keep_digests_in
 from lmms.models.base import MODELS, Model
 from lmms.responses.journal import Journal
 from lmms.runner.controls import Controls
@@ -173,6 +175,7 @@ class _Sitting:
     def _prepare(self, folder: RunFolder, journal: Journal) -> None:
         """Brings folder and journal to the state of a run that is going on."""
         write_plan(folder.path, self.plan)
+        keep_digests_in(cache_folder(self.plan.config.env.cache_dir))
         if folder.fingerprint != self.plan.fingerprint:
             # The tasks' definitions have changed: answers stay, scores are made anew.
             journal.clear_samples()
