@@ -135,7 +135,7 @@ class ReferenceResolver:
 
     def find_file(self, reference: str, kind: ReferenceKind, places: MediaPlaces) -> str | None:
         """Returns the file that a reference leads to; None if there is none."""
-        for candidate in self.candidates(reference, kind, places):
+        for candidate in self.candidates(reference, kind, places, in_missing_roots=False):
             if _is_file(candidate):
                 return candidate
         return None
@@ -144,30 +144,50 @@ class ReferenceResolver:
         self, reference: str, kind: ReferenceKind, places: MediaPlaces
     ) -> str | None:
         """Returns what has the name but is no file (a folder, a pipe), to be told as that."""
-        for candidate in self.candidates(reference, kind, places):
+        for candidate in self.candidates(reference, kind, places, in_missing_roots=False):
             if _exists(candidate):
                 return candidate
         return None
 
-    def candidates(self, reference: str, kind: ReferenceKind, places: MediaPlaces) -> Iterator[str]:
-        """Yields the paths to try, in order, without repeats."""
+    def candidates(
+        self,
+        reference: str,
+        kind: ReferenceKind,
+        places: MediaPlaces,
+        *,
+        in_missing_roots: bool = True,
+    ) -> Iterator[str]:
+        """Yields the paths to try, in order, without repeats.
+
+        Args:
+            reference: A path, name or id.
+            kind: Decides which suffixes and folders are tried.
+            places: Where to look.
+            in_missing_roots: Names also what would lie in roots that do not exist.
+        """
         if _climbs(reference) or "\0" in reference:
             return
         seen: set[str] = set()
-        for path in self._ordered(reference, kind, places):
+        for path in self._ordered(reference, kind, places, in_missing_roots):
             if path not in seen:
                 seen.add(path)
                 yield path
 
-    def _ordered(self, reference: str, kind: ReferenceKind, places: MediaPlaces) -> Iterator[str]:
+    def _ordered(
+        self, reference: str, kind: ReferenceKind, places: MediaPlaces, in_missing_roots: bool
+    ) -> Iterator[str]:
         expanded = _expanded(reference)
         relative = not expanded.is_absolute()
         if relative:
             yield from (str(Path(root, reference)) for root in map(_expanded, places.roots))
         yield from (str(expanded), reference)
+        roots = self.roots(kind, places)
+        if not in_missing_roots:
+            # Most roots do not exist: one question instead of a dozen.
+            roots = tuple(root for root in roots if _asked(root, Path.is_dir))
         base = Path(reference).name
         for name in dict.fromkeys((reference, base) if relative else (base,)):
-            for root in self.roots(kind, places):
+            for root in roots:
                 for folder in ("", *places.extra_subdirs):
                     yield from self._names(str(Path(root, folder, name)), kind)
 
