@@ -25,6 +25,7 @@ from lmms.models.openai.failures import status_failure
 from lmms.models.openai.logprobs import NO_ECHO, NoEchoError, read_loglikelihood
 from lmms.models.openai.options import EndpointOptions, call_url, read_base_url, read_options
 from lmms.models.openai.payload import (
+    EncodeFrames,
     chat_body,
     completion_body,
     loglikelihood_body,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     ReadAnswer = Callable[[httpx.Response, float], Awaitable[Outcome]]
 
-PROTOCOL_VERSION = "1"
+PROTOCOL_VERSION = "2"
 """Raised when a change here makes the same request ask something else."""
 
 _IMAGE_FORMATS: Mapping[str, Literal["JPEG", "PNG", "WEBP"]] = {
@@ -395,13 +396,21 @@ def _token_limit_field(base_url: str) -> str:
     return "max_completion_tokens" if official else "max_tokens"
 
 
-def _frame_encoder(options: EndpointOptions) -> Callable[[Any], str]:
+def _frame_encoder(options: EndpointOptions) -> EncodeFrames:
     name = _IMAGE_FORMATS[options.image_format]
 
-    def encode(pixels: Any) -> str:
-        from lmms.media import image_data_url  # Loads the extension: only where there are pictures.
+    def encode(pictures: Sequence[Any]) -> Sequence[str]:
+        # Loads the extension: only where there are pictures.
+        from lmms.media import encode_images, shared_encode_cache
 
-        return image_data_url(pixels, format=name, quality=options.image_quality)
+        # Questions on one clip share its frames; the cache knows them by content.
+        return encode_images(
+            pictures,
+            format=name,
+            quality=options.image_quality,
+            data_url=True,
+            cache=shared_encode_cache(),
+        )
 
     return encode
 

@@ -10,15 +10,15 @@ from lmms.models.base import PreparedRequest
 from lmms.models.openai.options import EndpointOptions
 from lmms.types import GenerationArgs, LoadedMedia, Message, Request, TextPart
 
-EncodeFrame = Callable[[Any], str]
-"""(height, width, 3) uint8 -> data URL."""
+EncodeFrames = Callable[[Sequence[Any]], Sequence[str]]
+"""Pictures, (height, width, 3) uint8 each -> data URLs, in order."""
 
 _OWN_FIELDS = frozenset({"model", "messages", "prompt", "stream", "stream_options", "n", "echo"})
 
 
-def encode_bare(pixels: Any) -> str:
+def encode_bare(pictures: Sequence[Any]) -> Sequence[str]:
     """Stands in for an encoder where a request has no media."""
-    raise ModelError(f"no encoder was given for a picture of shape {pixels.shape}")
+    raise ModelError(f"no encoder was given for {len(pictures)} pictures")
 
 
 def chat_body(
@@ -27,7 +27,7 @@ def chat_body(
     model: str,
     options: EndpointOptions,
     token_limit_field: str,
-    encode: EncodeFrame = encode_bare,
+    encode: EncodeFrames = encode_bare,
 ) -> dict[str, Any]:
     """Returns the body of `POST /chat/completions`.
 
@@ -107,7 +107,7 @@ def split_context(request: Request) -> tuple[str, str]:
 
 
 def _content(
-    message: Message, media: Iterator[LoadedMedia], options: EndpointOptions, encode: EncodeFrame
+    message: Message, media: Iterator[LoadedMedia], options: EndpointOptions, encode: EncodeFrames
 ) -> str | list[dict[str, Any]]:
     """Returns plain text where there is only text: the form that every server understands."""
     if all(isinstance(part, TextPart) for part in message.parts):
@@ -122,23 +122,23 @@ def _content(
 
 
 def _media_parts(
-    loaded: LoadedMedia, options: EndpointOptions, encode: EncodeFrame
+    loaded: LoadedMedia, options: EndpointOptions, encode: EncodeFrames
 ) -> list[dict[str, Any]]:
     kind = loaded.ref.kind
     if kind == "audio" or loaded.frames is None:
         raise ModelError(f"this back end sends pictures and videos, not {kind}")
     if kind == "image":
-        return [_image_part(loaded.frames, options, encode)]
+        return [_image_part(url, options) for url in encode([loaded.frames])]
     parts = []
-    for position, frame in enumerate(loaded.frames):
+    for position, url in enumerate(encode(list(loaded.frames))):
         if options.frame_stamps:
             parts.append({"type": "text", "text": f"<{loaded.times[position]:.1f} seconds>"})
-        parts.append(_image_part(frame, options, encode))
+        parts.append(_image_part(url, options))
     return parts
 
 
-def _image_part(pixels: Any, options: EndpointOptions, encode: EncodeFrame) -> dict[str, Any]:
-    image = {"url": encode(pixels)}
+def _image_part(url: str, options: EndpointOptions) -> dict[str, Any]:
+    image = {"url": url}
     if options.image_detail is not None:
         image["detail"] = options.image_detail
     return {"type": "image_url", "image_url": image}

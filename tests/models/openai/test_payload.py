@@ -52,7 +52,7 @@ def chat(prepared: Any, options: EndpointOptions = NO_STREAM, **more: Any) -> di
         model="m",
         options=options,
         token_limit_field=more.pop("token_limit_field", "max_tokens"),
-        encode=more.pop("encode", lambda pixels: f"data:{pixels.shape[0]}x{pixels.shape[1]}"),
+        encode=more.pop("encode", lambda all_: [f"data:{p.shape[0]}x{p.shape[1]}" for p in all_]),
     )
 
 
@@ -217,3 +217,18 @@ def test_loglikelihood_body() -> None:
         "logprobs": 1,
         "echo": True,
     }
+
+
+def test_frames_that_were_sent_before_are_not_encoded_again() -> None:
+    from lmms.media import image_data_url, shared_encode_cache
+    from lmms.models.openai.backend import _frame_encoder
+
+    encode = _frame_encoder(EndpointOptions(image_format="jpeg", image_quality=80))
+    frames = [np.full((16, 24, 3), value, np.uint8) for value in (3, 90, 201)]
+    cache = shared_encode_cache()
+    cache.clear()
+    before = cache.misses
+    first = encode(frames)
+    assert first == [image_data_url(f, format="JPEG", quality=80) for f in frames]
+    assert encode([f.copy() for f in reversed(frames)]) == first[::-1]
+    assert cache.misses - before == 3
