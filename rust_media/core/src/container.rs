@@ -21,13 +21,23 @@ pub fn missing_bytes(file: &dyn ReadAt) -> Option<String> {
         8 + u64::from(u32::from_le_bytes(head.get(4..8)?.try_into().ok()?))
     } else if head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) {
         end_of_segment(head)?
-    } else if head.first() == Some(&0x47) && length > TS_PACKET && length % TS_PACKET != 0 {
+    } else if is_transport_stream(file, head) && length % TS_PACKET != 0 {
         length.next_multiple_of(TS_PACKET)
     } else {
         return None;
     };
     (declared > length)
         .then(|| format!("the file has {length} bytes, its container announces {declared}"))
+}
+
+/// Whether two packets of an MPEG transport stream stand at the start; one sync byte alone is the
+/// "G" of a GIF.
+fn is_transport_stream(file: &dyn ReadAt, head: &[u8]) -> bool {
+    const SYNC: u8 = 0x47;
+    let mut second = [0_u8; 1];
+    head.first() == Some(&SYNC)
+        && matches!(read_up_to(file, TS_PACKET, &mut second), Ok(1))
+        && second[0] == SYNC
 }
 
 /// Where the last top-level box of an ISO file ends (ISO/IEC 14496-12, 4.2).
@@ -118,9 +128,18 @@ mod tests {
     }
 
     #[test]
+    fn transport_streams() {
+        let packet = [&[0x47_u8], [0; 187].as_slice()].concat();
+        let whole = packet.repeat(3);
+        assert_eq!(missing(&whole), None);
+        assert!(missing(&whole[..500]).is_some());
+    }
+
+    #[test]
     fn other_files_are_left_alone() {
         assert_eq!(missing(b""), None);
         assert_eq!(missing(b"RIF"), None);
+        assert_eq!(missing(&[b"GIF89a".as_slice(), &[0; 300]].concat()), None);
         assert_eq!(missing(b"some text that is no container at all"), None);
     }
 }

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::container;
 use crate::error::{MediaError, Result};
-use crate::ffmpeg::{Demuxer, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
+use crate::ffmpeg::{watched, Demuxer, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
 use crate::interrupt::Interrupt;
-use crate::source::Source;
+use crate::source::{Identity, Source};
 use crate::walk::Walk;
 use crate::warning::{MediaWarning, WarningCode};
 
@@ -65,9 +65,22 @@ pub struct VideoIndex {
     pub last_duration: i64,
     /// What was wrong with the file although it could be indexed.
     pub warnings: Vec<MediaWarning>,
+    /// What the source was when it was indexed; None if it cannot change or cannot tell.
+    pub identity: Option<Identity>,
 }
 
 impl VideoIndex {
+    /// Fails if the source is no longer what was indexed: what was read of it may be of both.
+    ///
+    /// # Errors
+    /// `Unreadable` if it has changed, or as [`Source::check`].
+    pub fn check_unchanged(&self, source: &Source) -> Result<()> {
+        if self.identity.is_none() || source.check()? == self.identity {
+            return Ok(());
+        }
+        Err(MediaError::unreadable(&self.path, "it changed while it was read"))
+    }
+
     /// Number of frames.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -161,12 +174,19 @@ impl VideoIndex {
 /// found; `Unreadable` if the source fails while it is read.
 pub fn open(source: &Source, interrupt: &Interrupt<'_>) -> Result<Arc<VideoIndex>> {
     let Some(key) = source.check()? else {
-        return build(source, interrupt).map(Arc::new);
+        let index = watched(interrupt, || build(source, interrupt))?;
+        interrupt.check(source.name())?;
+        return Ok(Arc::new(index));
     };
     if let Some(found) = cache::get(source.name(), &key) {
         return Ok(found);
     }
-    let index = Arc::new(build(source, interrupt)?);
+    let mut index = watched(interrupt, || build(source, interrupt))?;
+    // A read that was broken off looks like the end of the file.
+    interrupt.check(source.name())?;
+    index.identity = Some(key.clone());
+    index.check_unchanged(source)?;
+    let index = Arc::new(index);
     cache::put(key, &index);
     Ok(index)
 }
@@ -265,6 +285,7 @@ fn by_packet(
         pts,
         last_duration,
         warnings,
+        identity: None,
     }
 }
 

@@ -33,13 +33,19 @@ impl<'a> Interrupt<'a> {
     /// # Errors
     /// [`MediaError::Interrupted`] once the caller or another thread has asked to stop.
     pub fn check(&self, path: &Path) -> Result<()> {
-        if thread::current().id() == self.owner && (self.poll)() {
-            self.stop();
-        }
-        if self.stopped.load(Ordering::Relaxed) {
+        if self.asks_to_stop() {
             return Err(MediaError::Interrupted { path: path.to_owned() });
         }
         Ok(())
+    }
+
+    /// Whether the work should stop.
+    #[must_use]
+    pub fn asks_to_stop(&self) -> bool {
+        if thread::current().id() == self.owner && (self.poll)() {
+            self.stop();
+        }
+        self.stopped.load(Ordering::Relaxed)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use crate::canvas::Fill;
 use crate::error::{contain_panics, panic_message, MediaError, Result};
+use crate::ffmpeg::watched;
 use crate::index::{Numbering, VideoIndex};
 use crate::interrupt::Interrupt;
 use crate::plan::segments;
@@ -49,8 +50,23 @@ impl FrameOptions {
 ///
 /// # Errors
 /// `OutOfRange` for an index past the end, `Decode` if nothing of the video can be decoded,
-/// `Interrupted` if asked to stop.
+/// `Unreadable` if the source has changed since it was indexed, `Interrupted` if asked to stop.
 pub fn decode_into(
+    source: &Source,
+    index: &VideoIndex,
+    indices: &[usize],
+    options: FrameOptions,
+    out: &mut [u8],
+    interrupt: &Interrupt<'_>,
+) -> Result<Vec<MediaWarning>> {
+    let decoded =
+        watched(interrupt, || decode_all(source, index, indices, options, out, interrupt));
+    interrupt.check(&index.path)?;
+    index.check_unchanged(source)?;
+    decoded
+}
+
+fn decode_all(
     source: &Source,
     index: &VideoIndex,
     indices: &[usize],
@@ -167,7 +183,7 @@ impl<'a> Job<'a> {
         let helpers = Helpers::borrow(pieces.len() - 1);
         // Longest first, taken from the end.
         let queue = Mutex::new(pieces.into_iter().rev().collect::<Vec<_>>());
-        let work = || self.work_off(&queue);
+        let work = || watched(self.interrupt, || self.work_off(&queue));
         std::thread::scope(|scope| {
             let mut threads = Vec::with_capacity(helpers.count());
             for _ in 0..helpers.count() {

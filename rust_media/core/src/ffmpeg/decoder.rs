@@ -65,6 +65,9 @@ impl Decoder {
                     sys::AVRational { num: facts.time_base.0, den: facts.time_base.1 };
                 (*raw).thread_count = 1;
                 (*raw).max_pixels = MAX_PIXELS;
+                if facts.codec == "mjpeg" {
+                    (*raw).get_buffer2 = Some(blank_buffer);
+                }
                 sys::avcodec_open2(raw, codec, ptr::null_mut())
             }
         };
@@ -154,5 +157,27 @@ fn find_codec(facts: &StreamFacts) -> *const sys::AVCodec {
         }
         let id = std::mem::transmute::<u32, sys::AVCodecID>(facts.parameters.codec_id());
         sys::avcodec_find_decoder(id)
+    }
+}
+
+/// Gives a decoder a picture of zeros.
+///
+/// The Motion JPEG decoder leaves what it cannot read of a damaged picture as its buffer was: with
+/// FFmpeg's pool the rest of some earlier picture, which depends on what else was asked for.
+unsafe extern "C" fn blank_buffer(
+    context: *mut sys::AVCodecContext,
+    frame: *mut sys::AVFrame,
+    flags: std::ffi::c_int,
+) -> std::ffi::c_int {
+    // SAFETY: called by the decoder with its own context and a frame to fill; every non-null
+    // buffer of a frame that was given data has `size` writable bytes and no other owner yet.
+    unsafe {
+        let code = sys::avcodec_default_get_buffer2(context, frame, flags);
+        if code >= 0 {
+            for buffer in (*frame).buf.iter().filter_map(|buffer| buffer.as_ref()) {
+                ptr::write_bytes(buffer.data, 0, buffer.size);
+            }
+        }
+        code
     }
 }

@@ -438,6 +438,7 @@ fn open_input(url: &CStr, io: Option<&CustomIo>) -> (i32, Option<NonNull<sys::AV
     // SAFETY: all strings outlive the calls; on failure avformat_open_input frees the context and
     // leaves null; the flag keeps it from closing `io`; the dictionary is freed in any case.
     let code = unsafe {
+        (*context).interrupt_callback = super::watch::callback();
         if let Some(io) = io {
             (*context).pb = io.as_ptr();
             (*context).flags |= sys::AVFMT_FLAG_CUSTOM_IO;

@@ -10,11 +10,13 @@ mod demuxer;
 mod frame;
 mod io;
 mod scaler;
+mod watch;
 
 pub use decoder::{Decoder, Received};
 pub use demuxer::{Demuxer, PacketInfo, Parameters, ReadPacket, StreamFacts};
 pub use frame::{Frame, Orientation};
 pub use scaler::Scaler;
+pub use watch::watched;
 
 use std::ffi::CStr;
 use std::sync::Once;
@@ -28,8 +30,8 @@ pub const NO_PTS: i64 = sys::AV_NOPTS_VALUE;
 pub const MAX_PIXELS: i64 = 1 << 27;
 
 /// Largest single allocation inside FFmpeg. A damaged sample table may ask for gigabytes; the
-/// largest honest need is one picture of [`MAX_PIXELS`] with four bytes each.
-const MAX_ALLOCATION_BYTES: usize = 1 << 30;
+/// largest honest need is one picture of [`MAX_PIXELS`] with four bytes each, and its padding.
+const MAX_ALLOCATION_BYTES: usize = (1 << 29) + (1 << 20);
 
 /// Sets the library up once per process.
 pub fn initialise() {
