@@ -41,7 +41,8 @@ SEARCHED_SUFFIXES = (".zip", ".tar")
 _REMEMBERED_ARCHIVES = 256
 _REMEMBERED_FOLDERS = 1024
 _SETTLED_NS = 2 * 10**9
-_REMEMBERED_BYTES = 256 * 2**20
+#: Enough for the clip that is asked about again; every worker process holds as much.
+_REMEMBERED_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"

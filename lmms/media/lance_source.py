@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,9 +36,12 @@ SIZE_COLUMN = "video_size_bytes"
 WHOLE_BYTES = 32 * 2**20
 
 _REMEMBERED_TABLES = 16
-_REMEMBERED_BYTES = 256 * 2**20
+#: Enough for the clip that is asked about again; every worker process holds as much.
+_REMEMBERED_BYTES = 64 * 2**20
 _CHUNK_BYTES = 4 * 2**20
 _HUB_SCHEME = "hf://"
+#: Every sample asks for its table; one that cannot be fetched must not cost its time-out each time.
+_RETRY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +303,7 @@ class LanceRow(MediaSource):
 
 _TableKey = tuple[str, str, str, int]
 _tables: Remembered[_TableKey, LanceVideoSource] = Remembered(_REMEMBERED_TABLES)
+_failures: Remembered[str, tuple[float, str]] = Remembered(_REMEMBERED_TABLES)
 
 
 def open_table(
@@ -359,6 +364,9 @@ def _fetch(repository: str, revision: str | None, inner: str, folder: Path, uri:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    failed = _failures.get(uri)
+    if failed is not None and time.monotonic() < failed[0]:
+        raise MediaNotFoundError(failed[1])
     try:
         snapshot_download(
             repository,
@@ -368,7 +376,9 @@ def _fetch(repository: str, revision: str | None, inner: str, folder: Path, uri:
             local_dir=folder,
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise MediaNotFoundError(f"{uri}: cannot be fetched: {error}") from None
+        message = f"{uri}: cannot be fetched: {error}"
+        _failures.put(uri, (time.monotonic() + _RETRY_SECONDS, message))
+        raise MediaNotFoundError(message) from None
 
 
 def import_lance() -> Any:

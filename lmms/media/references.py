@@ -144,6 +144,8 @@ class ReferenceResolver:
         self, reference: str, kind: ReferenceKind, places: MediaPlaces
     ) -> str | None:
         """Returns what has the name but is no file (a folder, a pipe), to be told as that."""
+        if not reference.strip():
+            return None
         for candidate in self.candidates(reference, kind, places, in_missing_roots=False):
             if _exists(candidate):
                 return candidate

@@ -1,5 +1,6 @@
 """Videos out of a real Lance table."""
 
+import inspect
 import os
 import threading
 
@@ -169,6 +170,38 @@ def test_tables_of_the_hub_come_from_the_cache(tmp_path, videos):
     for wrong in ("hf://owner/set/v.lance", "hf://datasets/o/n", "hf://datasets/o/n/../v"):
         with pytest.raises(MediaUnsupportedError, match="names no table"):
             fetch_table(wrong, cache_dir=tmp_path, offline=True)
+
+
+def test_a_table_of_the_hub_is_fetched_once(tmp_path, videos, monkeypatch):
+    """The hub's client is replaced; that it takes these arguments is checked against it."""
+    hub = pytest.importorskip("huggingface_hub")
+    takes = inspect.signature(hub.snapshot_download)
+    asked = []
+
+    def snapshot(*words, **named):
+        arguments = takes.bind(*words, **named).arguments
+        asked.append(arguments)
+        if len(asked) == 1:
+            raise hub.errors.LocalEntryNotFoundError("no connection")
+        path = arguments["local_dir"] / "tables" / "v.lance"
+        lance.write_dataset(table(videos), str(path), data_storage_version="2.1")
+        return str(arguments["local_dir"])
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot)
+    address = "hf://datasets/owner/set@v1/tables/v.lance"
+    # What cannot be fetched is not asked for again by the next sample at once.
+    for _ in range(3):
+        with pytest.raises(MediaNotFoundError, match="cannot be fetched: no connection"):
+            fetch_table(address, cache_dir=tmp_path, offline=False)
+    assert len(asked) == 1
+    monkeypatch.setattr(lance_source, "_failures", lance_source.Remembered(4))
+    for _ in range(2):
+        local = fetch_table(address, cache_dir=tmp_path, offline=False)
+    assert len(asked) == 2
+    assert asked[1]["repo_id"] == "owner/set"
+    assert (asked[1]["repo_type"], asked[1]["revision"]) == ("dataset", "v1")
+    assert asked[1]["allow_patterns"] == ["tables/v.lance/**"]
+    assert LanceVideoSource(local).open(["v2"]) == [videos["v2"]]
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -193,6 +193,13 @@ def test_a_path_in_a_late_root_comes_before_a_bare_name_in_an_early_one(hub, tmp
     assert resolve("part/c.mp4", places=places) == right
 
 
+def test_a_blank_name_is_no_folder(hub):
+    resolver = references.default_resolver()
+    for name in ("", "  "):
+        assert resolver.find(name, "video", MediaPlaces(roots=(str(hub),))) is None
+        assert resolver.find_irregular(name, "video", MediaPlaces(roots=(str(hub),))) is None
+
+
 def test_a_folder_is_no_medium(hub):
     (hub / "clip.mp4").mkdir()
     assert resolve_media_reference("clip.mp4") == "clip.mp4"
