@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "AudioProbe",
     "DecodeError",
     "InternalError",
     "NotFoundError",
@@ -27,6 +28,8 @@ __all__ = [
     "patchify",
     "plain_image_format",
     "probe",
+    "probe_audio",
+    "read_audio",
     "read_frames",
     "resize",
     "set_thread_budget",
@@ -80,6 +83,23 @@ class Source:
     def name(self) -> str: ...
 
 @final
+class AudioProbe:
+    @property
+    def codec(self) -> str: ...
+    @property
+    def container(self) -> str: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def duration(self) -> int | None: ...
+    @property
+    def time_base(self) -> tuple[int, int]: ...
+    @property
+    def start_seconds(self) -> float: ...
+
+@final
 class Probe:
     @property
     def width(self) -> int: ...
@@ -124,6 +144,15 @@ def read_frames(
     rotate: bool,
     max_bytes: int,
 ) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]: ...
+def probe_audio(medium: _Medium) -> AudioProbe: ...
+def read_audio(
+    medium: _Medium,
+    sample_rate: int | None,
+    channels: int | None,
+    start: float,
+    end: float | None,
+    max_bytes: int,
+) -> tuple[NDArray[np.float32], int, int, int, list[tuple[str, str]]]: ...
 def load_image(medium: _Medium, size: tuple[int, int] | None) -> NDArray[np.uint8]: ...
 def image_size(medium: _Medium) -> tuple[int, int]: ...
 def resize(picture: NDArray[np.uint8], size: tuple[int, int], filter: str) -> NDArray[np.uint8]: ...

@@ -9,9 +9,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(ffmpeg libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev pkg-config cmake nasm)
+packages=(ffmpeg libavcodec-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev libclang-dev pkg-config cmake nasm)
 missing=()
-pkg-config --exists libavcodec libavformat libavutil libswscale 2>/dev/null || missing+=("${packages[@]}")
+pkg-config --exists libavcodec libavformat libavutil libswresample libswscale 2>/dev/null || missing+=("${packages[@]}")
 command -v ffmpeg >/dev/null || missing+=(ffmpeg)
 # The JPEG library, libjpeg-turbo, is compiled with its assembly and linked statically.
 for tool in cmake nasm; do command -v "$tool" >/dev/null || missing+=("$tool"); done

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lmms.media.audio import AudioClip, AudioInfo, probe_audio, read_audio
     from lmms.media.base64_images import (
         encode_image_to_base64,
         encode_image_to_base64_with_size_limit,
@@ -86,6 +87,7 @@ _HOMES = {
         "MediaUnsupportedError",
         "MediaWorkerError",
     ),
+    "audio": ("AudioClip", "AudioInfo", "probe_audio", "read_audio"),
     "compatible": ("read_video", "read_video_pyav"),
     "controls": ("apply_control",),
     "frame_store": ("FrameStore", "FrameStoreStatistics"),
@@ -142,6 +144,8 @@ _HOMES = {
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AudioClip",
+    "AudioInfo",
     "EncodeCache",
     "FrameBatch",
     "FrameStore",
@@ -191,6 +195,8 @@ __all__ = [
     "patchify",
     "prefetch_frames",
     "probe",
+    "probe_audio",
+    "read_audio",
     "qwen3_vl_indices",
     "qwen_vl_indices",
     "read_frames",

@@ -13,7 +13,13 @@ from lmms.errors import MediaError
 _EXTENSION = "lmms._media"
 
 #: Debian 12's packages with the shared libraries of FFmpeg 5.1.
-_DEBIAN_PACKAGES = ("libavcodec59", "libavformat59", "libavutil57", "libswscale6")
+_DEBIAN_PACKAGES = (
+    "libavcodec59",
+    "libavformat59",
+    "libavutil57",
+    "libswresample4",
+    "libswscale6",
+)
 
 
 class MediaNotFoundError(MediaError, FileNotFoundError):

@@ -3,6 +3,7 @@
 // PyO3 takes arguments by value.
 #![allow(clippy::needless_pass_by_value)]
 
+mod audio;
 mod errors;
 mod images;
 mod patches;
@@ -35,6 +36,7 @@ fn set_thread_budget(threads: usize) {
 fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<audio::AudioProbe>()?;
     module.add_class::<source::PySource>()?;
     module.add_class::<video::Probe>()?;
     module.add_function(wrap_pyfunction!(ffmpeg_version, module)?)?;
@@ -43,6 +45,8 @@ fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(video::probe, module)?)?;
     module.add_function(wrap_pyfunction!(video::frame_times, module)?)?;
     module.add_function(wrap_pyfunction!(video::read_frames, module)?)?;
+    module.add_function(wrap_pyfunction!(audio::probe_audio, module)?)?;
+    module.add_function(wrap_pyfunction!(audio::read_audio, module)?)?;
     module.add_function(wrap_pyfunction!(images::load_image, module)?)?;
     module.add_function(wrap_pyfunction!(images::image_size, module)?)?;
     module.add_function(wrap_pyfunction!(images::resize, module)?)?;

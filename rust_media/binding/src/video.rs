@@ -9,9 +9,9 @@ use pyo3::prelude::*;
 use crate::errors::to_python;
 use crate::source::SourceArg;
 
-type Warnings = Vec<(String, String)>;
+pub type Warnings = Vec<(String, String)>;
 
-fn plain(warnings: &[MediaWarning]) -> Warnings {
+pub fn plain(warnings: &[MediaWarning]) -> Warnings {
     warnings.iter().map(|w| (w.code.name().to_owned(), w.message.clone())).collect()
 }
 

@@ -4,6 +4,7 @@
 //! frames by the keyframe they depend on, [`video`] decodes just those segments in parallel and
 //! converts straight into the caller's buffer. [`ffmpeg`] is the only module with unsafe code.
 
+pub mod audio;
 mod canvas;
 pub mod container;
 pub mod encode;

@@ -7,16 +7,11 @@ use std::ptr::{self, addr_of, NonNull};
 
 use ffmpeg_sys_next as sys;
 
+use super::formats::Kind;
 use super::io::{open_nothing, CustomIo};
 use super::{describe, initialise, owned_text, Orientation, NO_PTS};
 use crate::error::{MediaError, Result};
 use crate::source::Source;
-
-/// Demuxers that only ever read the file itself. Playlists (HLS, concat, SDP, DASH) are left out:
-/// a hostile one could make the process read other files.
-const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,\
-                       ogg,gif,h264,hevc,m4v,mjpeg,ivf,obu,av1,nut,mxf,rm,dv,wtv,y4m,yuv4mpegpipe,\
-                       swf,webp_pipe,apng,vc1,vc1test,h263,h261,live_flv,mpjpeg";
 
 /// Containers whose header alone describes the stream fully, so that a second open of the same
 /// file can do without probing its packets (10 to 14 ms each).
@@ -34,7 +29,10 @@ unsafe impl Sync for Parameters {}
 impl Parameters {
     /// # Safety
     /// `source` points to valid codec parameters.
-    unsafe fn copy_of(source: *const sys::AVCodecParameters, path: &Path) -> Result<Self> {
+    pub(super) unsafe fn copy_of(
+        source: *const sys::AVCodecParameters,
+        path: &Path,
+    ) -> Result<Self> {
         // SAFETY: the allocation is checked, the copy checks its own allocations, and Drop frees.
         unsafe {
             let copy = Self(
@@ -160,10 +158,10 @@ pub enum ReadPacket {
 /// An open file, reading only its best video stream.
 #[derive(Debug)]
 pub struct Demuxer {
-    context: NonNull<sys::AVFormatContext>,
+    pub(super) context: NonNull<sys::AVFormatContext>,
     packet: NonNull<sys::AVPacket>,
-    stream_index: i32,
-    path: PathBuf,
+    pub(super) stream_index: i32,
+    pub(super) path: PathBuf,
     /// What FFmpeg reads through; None if it opened the file itself.
     io: Option<CustomIo>,
 }
@@ -174,7 +172,7 @@ impl Demuxer {
     /// # Errors
     /// `Decode` if it is no media file or has no video stream; `Unreadable` if its source fails.
     pub fn open(source: &Source) -> Result<(Self, StreamFacts)> {
-        let mut demuxer = Self::open_header(source)?;
+        let mut demuxer = Self::open_header(source, Kind::Video)?;
         demuxer.probe_streams()?;
         // SAFETY: the context is open; a null decoder pointer is allowed.
         let chosen = unsafe {
@@ -200,7 +198,7 @@ impl Demuxer {
     /// # Errors
     /// As [`Demuxer::open`]; `Decode` if the stream has gone.
     pub fn reopen(source: &Source, facts: &StreamFacts) -> Result<Self> {
-        let mut demuxer = Self::open_header(source)?;
+        let mut demuxer = Self::open_header(source, Kind::Video)?;
         if !SELF_DESCRIBING.contains(&facts.format.as_str()) {
             demuxer.probe_streams()?;
         }
@@ -208,18 +206,18 @@ impl Demuxer {
         Ok(demuxer)
     }
 
-    fn open_header(source: &Source) -> Result<Self> {
+    pub(super) fn open_header(source: &Source, kind: Kind) -> Result<Self> {
         initialise();
         let path = source.name();
         let io = match source.as_file() {
             Some(_) => None,
             None => Some(CustomIo::new(source.open()?, path)?),
         };
-        let (code, context) = open_input(&url_of(source)?, io.as_ref());
+        let (code, context) = open_input(&url_of(source)?, kind, io.as_ref());
         // Also where FFmpeg made something of the part that it could read.
         let failed = io.as_ref().and_then(CustomIo::failure);
         let Some(context) = context else {
-            let refused = format!("not a readable video file: {}", describe(code));
+            let refused = format!("not a readable {} file: {}", kind.name(), describe(code));
             return Err(match failed {
                 Some(reason) => MediaError::unreadable(path, reason),
                 None => MediaError::decode(path, refused),
@@ -246,7 +244,7 @@ impl Demuxer {
         }
     }
 
-    fn probe_streams(&mut self) -> Result<()> {
+    pub(super) fn probe_streams(&mut self) -> Result<()> {
         // SAFETY: the context is open; no per-stream options are given.
         let code =
             unsafe { sys::avformat_find_stream_info(self.context.as_ptr(), ptr::null_mut()) };
@@ -260,7 +258,7 @@ impl Demuxer {
         Ok(())
     }
 
-    fn stream(&self) -> Result<NonNull<sys::AVStream>> {
+    pub(super) fn stream(&self) -> Result<NonNull<sys::AVStream>> {
         // SAFETY: `streams` holds `nb_streams` pointers for as long as the context is open.
         let found = unsafe {
             let context = self.context.as_ref();
@@ -271,12 +269,11 @@ impl Demuxer {
                 _ => None,
             }
         };
-        found
-            .ok_or_else(|| MediaError::decode(&self.path, "its video stream cannot be found again"))
+        found.ok_or_else(|| MediaError::decode(&self.path, "its stream cannot be found again"))
     }
 
     /// Makes the demuxer drop the packets of all other streams.
-    fn select(&mut self, stream_index: i32) -> Result<()> {
+    pub(super) fn select(&mut self, stream_index: i32) -> Result<()> {
         self.stream_index = stream_index;
         self.stream()?;
         // SAFETY: as in `stream`; `discard` is a plain field meant to be set by the caller.
@@ -427,8 +424,12 @@ fn url_of(source: &Source) -> Result<CString> {
 }
 
 /// Opens `url`, or `io` where there is one, and reads the container's header.
-fn open_input(url: &CStr, io: Option<&CustomIo>) -> (i32, Option<NonNull<sys::AVFormatContext>>) {
-    let formats = CString::new(FORMATS).unwrap_or_default();
+fn open_input(
+    url: &CStr,
+    kind: Kind,
+    io: Option<&CustomIo>,
+) -> (i32, Option<NonNull<sys::AVFormatContext>>) {
+    let formats = CString::new(kind.formats()).unwrap_or_default();
     let mut options: *mut sys::AVDictionary = ptr::null_mut();
     // SAFETY: a new context or null, which avformat_open_input would replace by its own.
     let mut context = unsafe { sys::avformat_alloc_context() };

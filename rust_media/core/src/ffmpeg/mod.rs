@@ -5,16 +5,21 @@
 //! hostile file may carry a value that the generated Rust enum does not have.
 #![allow(unsafe_code)]
 
+mod audio;
 mod decoder;
 mod demuxer;
+mod formats;
 mod frame;
 mod io;
+mod resampler;
 mod scaler;
 mod watch;
 
+pub use audio::{AudioDecoder, AudioFacts};
 pub use decoder::{Decoder, Received};
 pub use demuxer::{Demuxer, PacketInfo, Parameters, ReadPacket, StreamFacts};
 pub use frame::{Frame, Orientation};
+pub use resampler::{AudioShape, Resampler};
 pub use scaler::Scaler;
 pub use watch::watched;
 
