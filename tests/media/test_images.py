@@ -282,3 +282,28 @@ def test_an_image_of_absurd_size_is_refused_from_its_header():
     )
     with pytest.raises(MediaTooLargeError):
         load_image(bomb)
+
+
+def test_jpeg_gif_and_bmp_of_absurd_size_are_refused_from_their_headers(picture):
+    import struct
+
+    image = Image.fromarray(picture)
+    jpeg = bytearray(saved(image, format="JPEG"))
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65_000, 65_000)
+    gif = bytearray(saved(image.quantize(4), format="GIF"))
+    gif[6:10] = struct.pack("<HH", 65_000, 65_000)
+    bmp = bytearray(saved(image, format="BMP"))
+    bmp[18:26] = struct.pack("<ii", 65_000, 65_000)
+    for bomb in (jpeg, gif, bmp):
+        with pytest.raises(MediaTooLargeError, match=r"65000x65000|the image"):
+            load_image(bytes(bomb))
+
+
+def test_a_jpeg_with_endless_scans_is_refused(picture):
+    """Each scan makes the decoder walk over the whole picture again."""
+    data = saved(Image.fromarray(picture), format="JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    scans = data[:last] + data[last:-2] * 300 + data[-2:]
+    with pytest.raises(MediaDecodeError, match="scans"):
+        load_image(scans)
