@@ -64,7 +64,7 @@ def media_lines(run: RunResult) -> list[str]:
     store = facts["frame_store"]
     if store:
         lines.append(
-            f"frame store: {store['hits']:,} of the clips that were not in memory were there "
+            f"frame store: {store['hits']:,} found there of what was not in memory "
             f"({_share(store['hit_rate'])}, {store['bytes_read'] / 2**20:,.1f} MiB)"
         )
     isolation = facts["isolation"]
