@@ -47,6 +47,7 @@ fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(video::read_frames, module)?)?;
     module.add_function(wrap_pyfunction!(audio::probe_audio, module)?)?;
     module.add_function(wrap_pyfunction!(audio::read_audio, module)?)?;
+    module.add_function(wrap_pyfunction!(video::nearest_key_frames, module)?)?;
     module.add_function(wrap_pyfunction!(images::load_image, module)?)?;
     module.add_function(wrap_pyfunction!(images::image_size, module)?)?;
     module.add_function(wrap_pyfunction!(images::resize, module)?)?;

@@ -1,6 +1,7 @@
 //! Videos: facts, times, frames.
 
 use media_core::index::{self, VideoIndex};
+use media_core::keyframes;
 use media_core::video::{decode_into, FrameOptions};
 use media_core::{MediaError, MediaWarning};
 use numpy::{PyArray1, PyArray4, PyArrayMethods};
@@ -72,6 +73,18 @@ pub fn probe(py: Python<'_>, medium: SourceArg) -> PyResult<Probe> {
 pub fn frame_times(py: Python<'_>, medium: SourceArg) -> PyResult<Bound<'_, PyArray1<f64>>> {
     let times = medium.work(py, |source, interrupt| Ok(index::open(source, interrupt)?.times()))?;
     Ok(PyArray1::from_vec(py, times))
+}
+
+/// For each position in presentation order that of the keyframe nearest to it in time.
+#[pyfunction]
+#[pyo3(signature = (medium, indices))]
+pub fn nearest_key_frames(
+    py: Python<'_>,
+    medium: SourceArg,
+    indices: Vec<usize>,
+) -> PyResult<Vec<usize>> {
+    let index = medium.work(py, index::open)?;
+    medium.work(py, |_, _| keyframes::nearest(&index, &indices))
 }
 
 /// Decodes frames by position in presentation order; returns (n, height, width, 3) uint8 and the

@@ -14,6 +14,7 @@ pub mod image;
 pub mod index;
 pub mod interrupt;
 mod jpeg;
+pub mod keyframes;
 mod parallel;
 pub mod patches;
 pub mod plan;
