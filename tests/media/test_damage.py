@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmms import _media
 from lmms.errors import MediaError
 from lmms.media import (
     MediaDamageWarning,
@@ -244,3 +245,27 @@ def test_damaged_pictures_do_not_depend_on_what_is_asked(clips, tmp_path):
         for wanted in (generator.sample(range(75), 3), [generator.randrange(75)]):
             some = decode(path, FramePolicy(indices=tuple(wanted))).frames
             assert np.array_equal(some, every[wanted])
+
+
+@pytest.mark.parametrize("name", ["one_key", "hevc", "open_gop"])
+def test_damaged_pictures_do_not_depend_on_the_number_of_threads(clips, tmp_path, name):
+    """Long groups are decoded by several threads, which hide damage and paint over it at random."""
+    data = clips[name].read_bytes()
+    start, end = data.index(b"mdat") + 4, data.index(b"moov")
+    generator = random.Random(5)
+    path = tmp_path / "flipped.mp4"
+    try:
+        for _ in range(60 if LONG else 6):
+            broken = bytearray(data)
+            for _ in range(generator.choice([1, 4])):
+                broken[generator.randrange(start, end)] ^= 1 << generator.randrange(8)
+            path.write_bytes(broken)
+            wanted = tuple(sorted(generator.sample(range(75), 20)))
+            seen = []
+            for threads in (1, 4):
+                _media.set_thread_budget(threads)
+                seen.append(decode(path, FramePolicy(indices=wanted)))
+            assert np.array_equal(seen[0].frames, seen[1].frames)
+            assert seen[0].warnings == seen[1].warnings
+    finally:
+        _media.set_thread_budget(0)

@@ -3,18 +3,21 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::container;
 use crate::error::{MediaError, Result};
 use crate::ffmpeg::{watched, Demuxer, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
 use crate::interrupt::Interrupt;
+use crate::pool;
+use crate::shortcut::{list_packets, Listing, Place};
 use crate::source::{Identity, Source};
 use crate::walk::Walk;
 use crate::warning::{MediaWarning, WarningCode};
 
 /// Packets beyond which a file is refused: 93 hours at 60 frames per second, 1 GB of index.
-const MAX_PACKETS: usize = 20_000_000;
+pub(crate) const MAX_PACKETS: usize = 20_000_000;
 
 /// Codecs in which every packet that is shown gives exactly one frame. Others (VP8 has packets
 /// that are never shown) are numbered by decoding once.
@@ -57,6 +60,10 @@ pub struct VideoIndex {
     pub order: Vec<u32>,
     /// Positions in `packets` at which decoding can start, ascending.
     pub keys: Vec<u32>,
+    /// Where the bytes of each packet lie; empty if only the demuxer knows.
+    pub places: Vec<Place>,
+    /// Tells this index from all others of the process.
+    pub serial: u64,
     /// How frames are numbered.
     pub numbering: Numbering,
     /// Presentation time of each frame in time base units.
@@ -155,6 +162,21 @@ impl VideoIndex {
         self.keys.iter().filter(|&&at| !self.packets[at as usize].discard).count()
     }
 
+    /// Fails for a position that the video does not have.
+    ///
+    /// # Errors
+    /// `OutOfRange`.
+    pub fn check_positions(&self, positions: &[usize]) -> Result<()> {
+        match positions.iter().find(|&&position| position >= self.len()) {
+            None => Ok(()),
+            Some(&beyond) => Err(MediaError::OutOfRange {
+                path: self.path.clone(),
+                index: beyond,
+                total: self.len(),
+            }),
+        }
+    }
+
     /// Size after rotation, in pixels.
     #[must_use]
     pub fn shown_size(&self, rotate: bool) -> (u32, u32) {
@@ -191,8 +213,19 @@ pub fn open(source: &Source, interrupt: &Interrupt<'_>) -> Result<Arc<VideoIndex
     Ok(index)
 }
 
-fn build(source: &Source, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
-    let (mut demuxer, facts) = Demuxer::open(source)?;
+/// Makes the index of a video, remembered or not.
+///
+/// # Errors
+/// As [`open`].
+pub fn build(source: &Source, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
+    let mut demuxer = Demuxer::open_unprobed(source)?;
+    if let Some(facts) = demuxer.header_facts()? {
+        if let Some(index) = by_header(source, demuxer, facts, interrupt)? {
+            return Ok(index);
+        }
+        demuxer = Demuxer::open_unprobed(source)?;
+    }
+    let facts = demuxer.probe()?;
     let mut warnings = Vec::new();
     if facts.rotation % 90 != 0 {
         let message = format!("rotation by {} degrees is not applied", facts.rotation);
@@ -212,6 +245,39 @@ fn build(source: &Source, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
         number_by_decoding(source, &mut index, interrupt)?;
     }
     Ok(index)
+}
+
+/// Indexes without probing the streams, and if possible without reading all packets. None unless
+/// the result is certainly that of doing both.
+fn by_header(
+    source: &Source,
+    mut demuxer: Demuxer,
+    mut facts: StreamFacts,
+    interrupt: &Interrupt<'_>,
+) -> Result<Option<VideoIndex>> {
+    if facts.rotation % 90 != 0 {
+        return Ok(None);
+    }
+    let Some(first) = demuxer.first_picture(&mut facts)? else { return Ok(None) };
+    let listing = list_packets(source, &mut demuxer, &facts, first, interrupt)?;
+    let Some(Listing { packets, places }) = listing else { return Ok(None) };
+    if packets.iter().any(|packet| packet.discard)
+        || !damage_of(source, &facts, &packets, None)?.is_empty()
+    {
+        return Ok(None);
+    }
+    let mut index = by_packet(source.name(), facts, packets, Vec::new());
+    if !packets_name_frames(&index) {
+        return Ok(None);
+    }
+    // How far a packet is stored ahead of its turn, at most.
+    let ahead = (0..).zip(&index.order).map(|(turn, &stored)| stored.saturating_sub(turn)).max();
+    index.facts.set_reordered(ahead.unwrap_or(0) as usize);
+    index.places = places;
+    if index.places.is_empty() {
+        pool::give(source, index.serial, demuxer);
+    }
+    Ok(Some(index))
 }
 
 fn read_packets(
@@ -268,6 +334,7 @@ fn by_packet(
     packets: Vec<PacketInfo>,
     warnings: Vec<MediaWarning>,
 ) -> VideoIndex {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut order: Vec<u32> =
         (0..packets.len() as u32).filter(|&at| !packets[at as usize].discard).collect();
     order.sort_by_key(|&at| packets[at as usize].pts);
@@ -281,6 +348,8 @@ fn by_packet(
         packets,
         order,
         keys,
+        places: Vec::new(),
+        serial: NEXT.fetch_add(1, Ordering::Relaxed),
         numbering: Numbering::ByPacket,
         pts,
         last_duration,
@@ -315,7 +384,8 @@ fn packets_name_frames(index: &VideoIndex) -> bool {
         // A stream that starts in the middle of a group: its first pictures cannot be decoded.
         && packets[0].key
         && index.pts[0] >= first_key.pts
-        && pts_are_unique(packets)
+        // Those that are shown ascend, so only hidden ones can repeat them.
+        && (packets.len() == index.pts.len() || pts_are_unique(packets))
 }
 
 fn pts_are_unique(packets: &[PacketInfo]) -> bool {

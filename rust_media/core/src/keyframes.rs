@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::error::{MediaError, Result};
+use crate::error::Result;
 use crate::ffmpeg::NO_PTS;
 use crate::index::{Numbering, VideoIndex};
 
@@ -13,11 +13,7 @@ use crate::index::{Numbering, VideoIndex};
 /// # Errors
 /// `OutOfRange` for a position that the video does not have.
 pub fn nearest(index: &VideoIndex, wanted: &[usize]) -> Result<Vec<usize>> {
-    let total = index.len();
-    if let Some(&wrong) = wanted.iter().find(|&&position| position >= total) {
-        let name = index.path.clone();
-        return Err(MediaError::OutOfRange { path: name, index: wrong, total });
-    }
+    index.check_positions(wanted)?;
     let keys = positions(index);
     Ok(wanted.iter().map(|&position| nearest_of(&keys, &index.pts, position)).collect())
 }

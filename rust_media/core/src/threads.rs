@@ -45,6 +45,13 @@ impl Helpers {
         Self { count: usize::try_from(granted).unwrap_or(0) }
     }
 
+    /// Gives back all but `count`.
+    pub fn keep(&mut self, count: usize) {
+        let surplus = self.count.saturating_sub(count);
+        IN_USE.fetch_sub(surplus as i64, Ordering::AcqRel);
+        self.count -= surplus;
+    }
+
     /// How many were granted.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -77,6 +84,10 @@ mod tests {
         assert_eq!(first.count(), 2);
         assert_eq!(Helpers::borrow(8).count(), 0);
         drop(first);
+        let mut some = Helpers::borrow(2);
+        some.keep(1);
+        assert_eq!(Helpers::borrow(2).count(), 1);
+        drop(some);
         assert_eq!(Helpers::borrow(1).count(), 1);
         set_budget(0);
     }

@@ -10,6 +10,7 @@ use crate::ffmpeg::watched;
 use crate::index::{Numbering, VideoIndex};
 use crate::interrupt::Interrupt;
 use crate::plan::segments;
+use crate::schedule::divide;
 use crate::source::Source;
 use crate::threads::Helpers;
 use crate::walk::Walk;
@@ -78,13 +79,7 @@ fn decode_all(
     if bytes == 0 || out.len() != bytes.saturating_mul(indices.len()) {
         return Err(MediaError::internal(&index.path, "the output buffer has another size"));
     }
-    if let Some(&beyond) = indices.iter().find(|&&i| i >= index.len()) {
-        return Err(MediaError::OutOfRange {
-            path: index.path.clone(),
-            index: beyond,
-            total: index.len(),
-        });
-    }
+    index.check_positions(indices)?;
     if indices.is_empty() {
         return Ok(index.warnings.clone());
     }
@@ -180,13 +175,18 @@ impl<'a> Job<'a> {
 
     /// Decodes pieces on this thread and as many helpers as the budget has.
     fn run_pieces(&self, pieces: Vec<Piece<'_>>) -> Result<Outcome> {
-        let helpers = Helpers::borrow(pieces.len() - 1);
+        let lengths: Vec<usize> = pieces.iter().map(Piece::len).collect();
+        // All that are free: threads that find no piece of their own can help inside one.
+        let mut helpers = Helpers::borrow(usize::MAX);
+        let schedule = divide(&lengths, helpers.count() + 1);
+        helpers.keep(schedule.threads() - 1);
         // Longest first, taken from the end.
         let queue = Mutex::new(pieces.into_iter().rev().collect::<Vec<_>>());
-        let work = || watched(self.interrupt, || self.work_off(&queue));
+        let frame_threads = schedule.frame_threads;
+        let work = || watched(self.interrupt, || self.work_off(&queue, frame_threads));
         std::thread::scope(|scope| {
-            let mut threads = Vec::with_capacity(helpers.count());
-            for _ in 0..helpers.count() {
+            let mut threads = Vec::with_capacity(schedule.workers - 1);
+            for _ in 1..schedule.workers {
                 threads.push(std::thread::Builder::new().spawn_scoped(scope, work));
             }
             let mut results = vec![contain_panics(&self.index.path, work)];
@@ -201,14 +201,19 @@ impl<'a> Job<'a> {
     }
 
     /// Takes pieces until none is left.
-    fn work_off(&self, queue: &Mutex<Vec<Piece<'_>>>) -> Result<Outcome> {
+    fn work_off(&self, queue: &Mutex<Vec<Piece<'_>>>, frame_threads: usize) -> Result<Outcome> {
         let mut worker: Option<Worker<'_>> = None;
         loop {
             let taken = queue.lock().ok().and_then(|mut pieces| pieces.pop());
-            let Some(mut piece) = taken else { return Ok(Outcome::Complete) };
+            let Some(mut piece) = taken else {
+                if let Some(worker) = worker {
+                    worker.retire();
+                }
+                return Ok(Outcome::Complete);
+            };
             let worker = match &mut worker {
                 Some(worker) => worker,
-                none => none.insert(Worker::open(self)?),
+                none => none.insert(Worker::open(self, frame_threads)?),
             };
             match worker.decode(&mut piece) {
                 Ok(Outcome::Complete) => {}

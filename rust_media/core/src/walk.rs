@@ -23,9 +23,17 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub(crate) fn start(source: &Source, facts: &StreamFacts) -> Result<Self> {
+        // What FFmpeg makes of a stream with damage may depend on what probing found.
+        let (demuxer, decoder) = if facts.probed {
+            (Demuxer::reopen(source, facts)?, Decoder::open(source.name(), facts, 1)?)
+        } else {
+            let (demuxer, facts) = Demuxer::open(source)?;
+            let decoder = Decoder::open(source.name(), &facts, 1)?;
+            (demuxer, decoder)
+        };
         Ok(Self {
-            demuxer: Demuxer::reopen(source, facts)?,
-            decoder: Decoder::open(source.name(), facts)?,
+            demuxer,
+            decoder,
             frame: Frame::new(source.name())?,
             sent: 0,
             refused: 0,

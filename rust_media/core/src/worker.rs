@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use crate::canvas::Canvas;
 use crate::error::Result;
-use crate::ffmpeg::{Decoder, Demuxer, Frame, PacketInfo, ReadPacket, Received};
+use crate::ffmpeg::{Decoder, Frame, Received};
 use crate::index::VideoIndex;
 use crate::plan::Segment;
+use crate::supply::Supply;
 use crate::video::Job;
 
 /// How decoding one segment ended.
@@ -21,7 +22,26 @@ pub(crate) enum Outcome {
 /// A segment with the slots of its targets.
 pub(crate) struct Piece<'a> {
     segment: Segment,
-    slots: HashMap<i64, &'a mut [u8]>,
+    slots: HashMap<i64, Slot<'a>>,
+    /// Slots that are not filled yet.
+    left: usize,
+}
+
+struct Slot<'a> {
+    bytes: &'a mut [u8],
+    filled: bool,
+}
+
+impl Piece<'_> {
+    /// Packets to decode.
+    pub(crate) fn len(&self) -> usize {
+        self.segment.len()
+    }
+
+    fn start_anew(&mut self) {
+        self.slots.values_mut().for_each(|slot| slot.filled = false);
+        self.left = self.slots.len();
+    }
 }
 
 pub(crate) fn pieces_of<'s>(planned: Vec<Segment>, slots: &'s mut [&mut [u8]]) -> Vec<Piece<'s>> {
@@ -29,100 +49,91 @@ pub(crate) fn pieces_of<'s>(planned: Vec<Segment>, slots: &'s mut [&mut [u8]]) -
     planned
         .into_iter()
         .map(|segment| {
-            let slots = segment
+            let slots: HashMap<i64, Slot<'s>> = segment
                 .targets
                 .iter()
-                .filter_map(|target| Some((target.pts, free[target.slot].take()?)))
+                .filter_map(|target| {
+                    let bytes = free[target.slot].take()?;
+                    Some((target.pts, Slot { bytes, filled: false }))
+                })
                 .collect();
-            Piece { segment, slots }
+            Piece { segment, left: slots.len(), slots }
         })
         .collect()
 }
 
-/// One thread's open file, decoder and buffers.
+/// One thread's source of packets, decoder and buffers.
 pub(crate) struct Worker<'a> {
     job: &'a Job<'a>,
-    demuxer: Demuxer,
+    supply: Supply,
     decoder: Decoder,
+    frame_threads: usize,
     frame: Frame,
     canvas: Canvas<'a>,
     may_skip: bool,
 }
 
 impl<'a> Worker<'a> {
-    pub(crate) fn open(job: &'a Job<'a>) -> Result<Self> {
+    pub(crate) fn open(job: &'a Job<'a>, frame_threads: usize) -> Result<Self> {
         let path = &job.index.path;
         Ok(Self {
             job,
-            demuxer: Demuxer::reopen(job.source, &job.index.facts)?,
-            decoder: Decoder::open(path, &job.index.facts)?,
+            supply: Supply::open(job.source, job.index)?,
+            decoder: Decoder::open(path, &job.index.facts, frame_threads)?,
+            frame_threads,
             frame: Frame::new(path)?,
             canvas: Canvas::new(job)?,
             may_skip: may_skip_non_reference(job.index),
         })
     }
 
+    /// Lets later calls use what is open.
+    pub(crate) fn retire(self) {
+        self.supply.retire(self.job.source, self.job.index);
+    }
+
     pub(crate) fn decode(&mut self, piece: &mut Piece<'_>) -> Result<Outcome> {
+        let outcome = self.attempt(piece)?;
+        if self.frame_threads == 1
+            || (outcome == Outcome::Complete && !self.decoder.has_complained())
+        {
+            return Ok(outcome);
+        }
+        // Only without frame threads the same damage always looks the same, and is marked.
+        self.decoder = Decoder::open(&self.job.index.path, &self.job.index.facts, 1)?;
+        self.frame_threads = 1;
+        piece.start_anew();
+        self.attempt(piece)
+    }
+
+    fn attempt(&mut self, piece: &mut Piece<'_>) -> Result<Outcome> {
         let index = self.job.index;
+        let (start, last) = (piece.segment.start, piece.segment.last);
         self.decoder.flush();
-        if !self.go_to(&piece.segment)? {
+        if !self.supply.go_to(index, &piece.segment, self.job.interrupt)? {
             return Ok(Outcome::NeedsFullDecode);
         }
-        let key_pts = index.packets[piece.segment.start as usize].pts;
+        let key_pts = index.packets[start as usize].pts;
         let wanted: Vec<u32> = piece.segment.targets.iter().map(|t| t.packet).collect();
         let mut wanted = wanted.into_iter().peekable();
-        for at in piece.segment.start..=piece.segment.last {
+        for at in start..=last {
             self.job.interrupt.check(&index.path)?;
-            if at != piece.segment.start && !self.read_expected(at)? {
+            if at != start && !self.supply.next(index, at, last)? {
                 return Ok(Outcome::NeedsFullDecode);
             }
             let is_target = wanted.next_if_eq(&at).is_some();
             self.decoder.skip_non_reference(self.may_skip && !is_target);
-            if !self.decoder.send(&self.demuxer)? || !self.drain(piece, key_pts)? {
+            if !self.supply.send(&mut self.decoder)? || !self.drain(piece, key_pts)? {
                 return Ok(Outcome::NeedsFullDecode);
             }
         }
         self.decoder.skip_non_reference(false);
         self.decoder.send_end()?;
-        if self.drain(piece, key_pts)? && piece.slots.is_empty() {
+        if self.drain(piece, key_pts)? && piece.left == 0 {
             Ok(Outcome::Complete)
         } else {
             Ok(Outcome::NeedsFullDecode)
         }
-    }
-
-    /// Seeks and reads until the demuxer holds the segment's keyframe. False if it cannot be
-    /// reached.
-    fn go_to(&mut self, segment: &Segment) -> Result<bool> {
-        let key = self.job.index.packets[segment.start as usize];
-        let stamp = key.seek_stamp();
-        let beginning = self.job.index.packets[0].seek_stamp();
-        for target in [stamp, beginning.min(stamp)] {
-            if self.demuxer.seek(target).is_ok() && self.read_up_to(&key)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Reads on to the packet of `key`; false if the stream ends or is past it already.
-    fn read_up_to(&mut self, key: &PacketInfo) -> Result<bool> {
-        loop {
-            self.job.interrupt.check(&self.job.index.path)?;
-            match self.demuxer.read()? {
-                ReadPacket::Packet(packet) if packet.pts == key.pts => return Ok(true),
-                ReadPacket::Packet(packet) if packet.is_after(key) => return Ok(false),
-                ReadPacket::Packet(_) => {}
-                ReadPacket::End | ReadPacket::Failed(_) => return Ok(false),
-            }
-        }
-    }
-
-    /// Reads the next packet and checks that it is the one the index has there.
-    fn read_expected(&mut self, at: u32) -> Result<bool> {
-        let expected = self.job.index.packets[at as usize].pts;
-        let read = self.demuxer.read()?;
-        Ok(matches!(read, ReadPacket::Packet(packet) if packet.pts == expected))
     }
 
     /// Takes all frames that are ready and paints the wanted ones; false on damage.
@@ -138,8 +149,10 @@ impl<'a> Worker<'a> {
             if pts >= key_pts && self.frame.is_damaged() {
                 return Ok(false);
             }
-            if let Some(slot) = piece.slots.remove(&pts) {
-                self.canvas.paint(&self.frame, slot)?;
+            if let Some(slot) = piece.slots.get_mut(&pts).filter(|slot| !slot.filled) {
+                self.canvas.paint(&self.frame, slot.bytes)?;
+                slot.filled = true;
+                piece.left -= 1;
             }
         }
     }

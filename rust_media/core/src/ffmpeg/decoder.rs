@@ -5,7 +5,8 @@ use std::ptr::{self, NonNull};
 
 use ffmpeg_sys_next as sys;
 
-use super::{describe, Demuxer, Frame, StreamFacts, MAX_PIXELS};
+use super::complaint::Listener;
+use super::{describe, Demuxer, Frame, Packet, PacketInfo, StreamFacts, MAX_PIXELS};
 use crate::error::{MediaError, Result};
 
 /// What asking a decoder for a frame gave.
@@ -21,11 +22,16 @@ pub enum Received {
     Failed,
 }
 
+/// Width and height in pixels, and FFmpeg's number of the pixel format.
+pub(super) type PictureFormat = ((u32, u32), i32);
+
 /// A video decoder.
 #[derive(Debug)]
 pub struct Decoder {
     context: NonNull<sys::AVCodecContext>,
     path: PathBuf,
+    /// Set for decoders with threads of their own. Dropped after the context is closed.
+    listener: Option<Listener>,
 }
 
 // SAFETY: a codec context may be used from any thread as long as it is one at a time, which
@@ -33,15 +39,16 @@ pub struct Decoder {
 unsafe impl Send for Decoder {}
 
 impl Decoder {
-    /// Opens a decoder for a stream.
+    /// Opens a decoder for a stream that decodes up to `threads` frames at once.
     ///
-    /// It runs on the calling thread alone: with FFmpeg's frame threads, what is painted over
-    /// damage depends on timing, and frames come out without the mark that they are damaged.
+    /// With one, it runs on the calling thread alone. With more, what is painted over damage
+    /// depends on timing, and frames come out without the mark that they are damaged: see
+    /// [`Decoder::has_complained`].
     ///
     /// # Errors
     /// `Unsupported` if this FFmpeg has no decoder for the codec, `Decode` if it refuses the
     /// stream's setup data.
-    pub fn open(path: &Path, facts: &StreamFacts) -> Result<Self> {
+    pub fn open(path: &Path, facts: &StreamFacts, threads: usize) -> Result<Self> {
         let codec = find_codec(facts);
         if codec.is_null() {
             return Err(MediaError::unsupported(
@@ -52,7 +59,10 @@ impl Decoder {
         // SAFETY: the codec is valid and static; the allocation is checked.
         let context = NonNull::new(unsafe { sys::avcodec_alloc_context3(codec) })
             .ok_or_else(|| MediaError::internal(path, "out of memory"))?;
-        let decoder = Self { context, path: path.to_owned() };
+        let listener = if threads > 1 { Listener::new() } else { None };
+        // Without anyone to listen, damage would go unnoticed.
+        let threads = if listener.is_some() { i32::try_from(threads).unwrap_or(1) } else { 1 };
+        let decoder = Self { context, path: path.to_owned(), listener };
         // SAFETY: the context is ours and not open yet, so its fields may be set; parameters are
         // valid for the duration of the call; avcodec_open2 takes no options.
         let code = unsafe {
@@ -63,7 +73,11 @@ impl Decoder {
             } else {
                 (*raw).pkt_timebase =
                     sys::AVRational { num: facts.time_base.0, den: facts.time_base.1 };
-                (*raw).thread_count = 1;
+                (*raw).thread_count = threads;
+                (*raw).thread_type = sys::FF_THREAD_FRAME;
+                if let Some(listener) = &decoder.listener {
+                    (*raw).opaque = listener.opaque();
+                }
                 (*raw).max_pixels = MAX_PIXELS;
                 if facts.codec == "mjpeg" {
                     (*raw).get_buffer2 = Some(blank_buffer);
@@ -89,6 +103,21 @@ impl Decoder {
             if skip { sys::AVDiscard::AVDISCARD_NONREF } else { sys::AVDiscard::AVDISCARD_DEFAULT };
         // SAFETY: a plain field that may be changed between packets.
         unsafe { (*self.context.as_ptr()).skip_frame = level };
+    }
+
+    /// Whether a decoder with threads has met anything unusual since [`Decoder::flush`]: then its
+    /// frames may be damaged or depend on timing. To be asked when it is drained.
+    #[must_use]
+    pub fn has_complained(&self) -> bool {
+        self.listener.as_ref().is_some_and(Listener::heard)
+    }
+
+    /// Sends a packet. False if the decoder refused it as damaged.
+    ///
+    /// # Errors
+    /// `Internal` if the decoder was not drained before.
+    pub fn send_packet(&mut self, packet: &Packet) -> Result<bool> {
+        self.send_raw(packet.as_ptr())
     }
 
     /// Sends the packet that `demuxer` has just read. False if the decoder refused it as damaged.
@@ -128,10 +157,66 @@ impl Decoder {
         }
     }
 
+    /// Finds out the size and pixel format of the stream whose first packet `demuxer` has just
+    /// read. Some decoders know them from the setup data, that of H.264 from the start of the
+    /// packet; the others have to decode it. None if it cannot be decoded.
+    ///
+    /// # Errors
+    /// `Internal` without memory.
+    pub(super) fn picture_of(
+        &mut self,
+        demuxer: &Demuxer,
+        facts: &StreamFacts,
+    ) -> Result<Option<PictureFormat>> {
+        if let Some(known) = self.announced_picture() {
+            return Ok(Some(known));
+        }
+        if facts.codec == "h264" {
+            let start = start_of_picture(demuxer.packet_bytes(), facts.parameters.extradata());
+            if let Some(start) = start {
+                // SAFETY: a plain field. What is cut off need not be painted over.
+                unsafe { (*self.context.as_ptr()).error_concealment = 0 };
+                let mut packet = Packet::new(&self.path)?;
+                packet.fill(
+                    &PacketInfo { key: true, ..PacketInfo::default() },
+                    &start,
+                    &self.path,
+                )?;
+                self.send_packet(&packet)?;
+                if let Some(known) = self.announced_picture() {
+                    return Ok(Some(known));
+                }
+                self.flush();
+            }
+        }
+        if !self.send(demuxer)? {
+            return Ok(None);
+        }
+        self.send_end()?;
+        let mut frame = Frame::new(&self.path)?;
+        match self.receive(&mut frame) {
+            Received::Frame => Ok(Some((frame.size(), frame.format()))),
+            _ => Ok(None),
+        }
+    }
+
+    fn announced_picture(&self) -> Option<PictureFormat> {
+        // SAFETY: plain fields of our context; the format is a four-byte C enum.
+        let (width, height, format) = unsafe {
+            let raw = self.context.as_ptr();
+            ((*raw).width, (*raw).height, ptr::addr_of!((*raw).pix_fmt).cast::<i32>().read())
+        };
+        (width > 0 && height > 0 && format >= 0)
+            .then_some(((width.unsigned_abs(), height.unsigned_abs()), format))
+    }
+
     /// Forgets everything, so that decoding can start anew at a keyframe.
     pub fn flush(&mut self) {
         // SAFETY: the context is open.
         unsafe { sys::avcodec_flush_buffers(self.context.as_ptr()) };
+        if let Some(listener) = &self.listener {
+            listener.forget();
+        }
     }
 }
 
@@ -140,6 +225,33 @@ impl Drop for Decoder {
         let mut raw = self.context.as_ptr();
         // SAFETY: allocated by avcodec_alloc_context3 and freed only here.
         unsafe { sys::avcodec_free_context(&raw mut raw) };
+    }
+}
+
+/// Cuts an H.264 packet off shortly after the header of its first slice, from which on a decoder
+/// knows what pictures it will give. `record` is the stream's `avcC` record (ISO/IEC 14496-15,
+/// 5.3.3.1); None if the stream is stored in another form.
+fn start_of_picture(packet: &[u8], record: &[u8]) -> Option<Vec<u8>> {
+    const VERSION: u8 = 1;
+    const SLICES: [u8; 2] = [1, 5];
+    const KEPT: usize = 256;
+    if *record.first()? != VERSION {
+        return None;
+    }
+    let width = usize::from(record.get(4)? & 3) + 1;
+    let mut at = 0;
+    loop {
+        let body = at + width;
+        let size = packet.get(at..body)?.iter().fold(0, |size, &b| size << 8 | usize::from(b));
+        let unit = packet.get(body..body.checked_add(size)?)?;
+        if SLICES.contains(&(unit.first()? & 0x1f)) {
+            let kept = unit.len().min(KEPT);
+            let mut start = packet[..at].to_vec();
+            start.extend_from_slice(&kept.to_be_bytes()[size_of::<usize>() - width..]);
+            start.extend_from_slice(&unit[..kept]);
+            return (width > 1).then_some(start);
+        }
+        at = body + size;
     }
 }
 
@@ -179,5 +291,22 @@ unsafe extern "C" fn blank_buffer(
             }
         }
         code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_cut_after_its_slice_header() {
+        let record = [1, 0, 0, 0, 0xfd];
+        let slice = [&[5_u8][..], &[7; 400]].concat();
+        let packet = [&[0, 2, 6, 9][..], &401_u16.to_be_bytes(), &slice].concat();
+        let start = start_of_picture(&packet, &record).unwrap();
+        assert_eq!(start[..6], [0, 2, 6, 9, 1, 0]);
+        assert_eq!(start.len(), 6 + 256);
+        assert_eq!(start_of_picture(&packet[..90], &record), None);
+        assert_eq!(start_of_picture(&packet, &[0, 0, 0, 1]), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::source::Source;
 
 /// Containers whose header alone describes the stream fully, so that a second open of the same
 /// file can do without probing its packets (10 to 14 ms each).
-const SELF_DESCRIBING: [&str; 2] = ["mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"];
+pub(super) const SELF_DESCRIBING: [&str; 2] = ["mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"];
 
 /// A copy of a stream's codec parameters that many decoders can be opened from.
 #[derive(Debug)]
@@ -65,6 +65,22 @@ impl Parameters {
         }
     }
 
+    /// Corrects what the header said of the pictures.
+    pub(super) fn set_picture(&mut self, size: (u32, u32), format: i32) {
+        // SAFETY: plain fields of our own copy; nothing reads them meanwhile.
+        unsafe {
+            let parameters = self.0.as_mut();
+            (parameters.width, parameters.height) = (size.0 as i32, size.1 as i32);
+            parameters.format = format;
+        }
+    }
+
+    /// Sets by how many pictures decoding runs ahead of showing.
+    pub(super) fn set_delay(&mut self, pictures: i32) {
+        // SAFETY: as above.
+        unsafe { self.0.as_mut() }.video_delay = pictures;
+    }
+
     pub(super) fn codec_id(&self) -> u32 {
         // SAFETY: the field is a four-byte C enum; read as integer, any value is fine.
         unsafe { addr_of!((*self.0.as_ptr()).codec_id).cast::<u32>().read() }
@@ -106,10 +122,12 @@ pub struct StreamFacts {
     pub rotation: u32,
     /// For opening decoders.
     pub parameters: Parameters,
+    /// Whether they come from probing the packets; else from the header alone.
+    pub probed: bool,
 }
 
 /// The facts about one packet that indexing needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PacketInfo {
     /// Presentation time stamp or [`NO_PTS`].
     pub pts: i64,
@@ -159,12 +177,16 @@ pub enum ReadPacket {
 #[derive(Debug)]
 pub struct Demuxer {
     pub(super) context: NonNull<sys::AVFormatContext>,
-    packet: NonNull<sys::AVPacket>,
+    pub(super) packet: NonNull<sys::AVPacket>,
     pub(super) stream_index: i32,
     pub(super) path: PathBuf,
     /// What FFmpeg reads through; None if it opened the file itself.
     io: Option<CustomIo>,
 }
+
+// SAFETY: a format context has no ties to a thread, nor has what it reads through; exclusive
+// ownership keeps it to one thread at a time.
+unsafe impl Send for Demuxer {}
 
 impl Demuxer {
     /// Opens `source`, probes its streams and chooses the best video stream by FFmpeg's rule.
@@ -173,11 +195,20 @@ impl Demuxer {
     /// `Decode` if it is no media file or has no video stream; `Unreadable` if its source fails.
     pub fn open(source: &Source) -> Result<(Self, StreamFacts)> {
         let mut demuxer = Self::open_header(source, Kind::Video)?;
-        demuxer.probe_streams()?;
+        let facts = demuxer.probe()?;
+        Ok((demuxer, facts))
+    }
+
+    /// Probes the streams of a file of which nothing but the header has been read.
+    ///
+    /// # Errors
+    /// As [`Demuxer::open`].
+    pub(crate) fn probe(&mut self) -> Result<StreamFacts> {
+        self.probe_streams()?;
         // SAFETY: the context is open; a null decoder pointer is allowed.
         let chosen = unsafe {
             sys::av_find_best_stream(
-                demuxer.context.as_ptr(),
+                self.context.as_ptr(),
                 sys::AVMediaType::AVMEDIA_TYPE_VIDEO,
                 -1,
                 -1,
@@ -186,11 +217,10 @@ impl Demuxer {
             )
         };
         if chosen < 0 {
-            return Err(MediaError::decode(source.name(), "the file has no video stream"));
+            return Err(MediaError::decode(&self.path, "the file has no video stream"));
         }
-        demuxer.select(chosen)?;
-        let facts = demuxer.facts()?;
-        Ok((demuxer, facts))
+        self.select(chosen)?;
+        self.facts().map(|facts| StreamFacts { probed: true, ..facts })
     }
 
     /// Opens `source` again for a stream that is known already.
@@ -204,6 +234,14 @@ impl Demuxer {
         }
         demuxer.select(facts.stream_index)?;
         Ok(demuxer)
+    }
+
+    /// Opens `source` and reads no further than its header.
+    ///
+    /// # Errors
+    /// As [`Demuxer::open`].
+    pub(crate) fn open_unprobed(source: &Source) -> Result<Self> {
+        Self::open_header(source, Kind::Video)
     }
 
     pub(super) fn open_header(source: &Source, kind: Kind) -> Result<Self> {
@@ -289,7 +327,7 @@ impl Demuxer {
         Ok(())
     }
 
-    fn facts(&self) -> Result<StreamFacts> {
+    pub(super) fn facts(&self) -> Result<StreamFacts> {
         let stream = self.stream()?;
         // SAFETY: the stream and its codec parameters live as long as the open context; names
         // returned by FFmpeg are static strings or null.
@@ -325,6 +363,7 @@ impl Demuxer {
                 orientation,
                 rotation,
                 parameters,
+                probed: false,
             })
         }
     }

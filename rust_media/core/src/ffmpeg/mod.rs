@@ -6,11 +6,14 @@
 #![allow(unsafe_code)]
 
 mod audio;
+mod complaint;
 mod decoder;
 mod demuxer;
 mod formats;
 mod frame;
+mod header;
 mod io;
+mod packet;
 mod resampler;
 mod scaler;
 mod watch;
@@ -19,6 +22,8 @@ pub use audio::{AudioDecoder, AudioFacts};
 pub use decoder::{Decoder, Received};
 pub use demuxer::{Demuxer, PacketInfo, Parameters, ReadPacket, StreamFacts};
 pub use frame::{Frame, Orientation};
+pub(crate) use header::ListedPacket;
+pub use packet::Packet;
 pub use resampler::{AudioShape, Resampler};
 pub use scaler::Scaler;
 pub use watch::watched;
@@ -49,6 +54,7 @@ pub fn initialise() {
             sys::av_log_set_level(sys::AV_LOG_QUIET);
             sys::av_max_alloc(MAX_ALLOCATION_BYTES);
         }
+        complaint::install();
     });
 }
 
