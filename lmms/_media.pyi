@@ -145,6 +145,7 @@ def read_frames(
     size: tuple[int, int] | None,
     rotate: bool,
     max_bytes: int,
+    out: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]: ...
 def probe_audio(medium: _Medium) -> AudioProbe: ...
 def read_audio(

@@ -189,6 +189,15 @@ def frame_times(path: MediaInput) -> NDArray[np.float64]:
     return times
 
 
+def _positions(path: MediaInput, indices: Sequence[int]) -> list[int]:
+    wanted = [int(i) for i in indices]
+    if any(i < 0 for i in wanted):
+        raise MediaRangeError(
+            f"{source_name(path)}: frame {min(wanted)} was asked for", allowed="0 and above"
+        )
+    return wanted
+
+
 def read_frames(
     path: MediaInput,
     indices: Sequence[int],
@@ -196,6 +205,7 @@ def read_frames(
     size: tuple[int, int] | None = None,
     rotate: bool = True,
     max_bytes: int = DEFAULT_MAX_BYTES,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Decodes exactly the asked frames.
 
@@ -208,16 +218,20 @@ def read_frames(
         size: (height, width) to resize to, bicubic with antialiasing; None keeps the video's.
         rotate: Applies rotation metadata.
         max_bytes: Refuses to return more than this.
+        out: A writable, C-contiguous uint8 array of the returned shape to write to instead of a
+            new one. Using one again and again spares the page faults that otherwise take much of
+            the time of decoding many frames in a row. After an error its content is undefined.
 
     Returns:
-        uint8, shape (len(indices), height, width, 3), RGB.
+        uint8, shape (len(indices), height, width, 3), RGB; `out` if it was given.
 
     Raises:
         MediaRangeError: An index that the video does not have.
-        MediaTooLargeError: More bytes than `max_bytes`.
+        MediaTooLargeError: More bytes than `max_bytes`, without `out`.
         MediaError: As `probe`.
+        ValueError: `out` has another shape or type, or cannot be written.
     """
-    frames, damage = _read(path, indices, size=size, rotate=rotate, max_bytes=max_bytes)
+    frames, damage = _read(path, indices, size=size, rotate=rotate, max_bytes=max_bytes, out=out)
     for warning in damage:
         warnings.warn(f"{source_name(path)}: {warning}", MediaDamageWarning, stacklevel=2)
     return frames
@@ -230,16 +244,15 @@ def _read(
     size: tuple[int, int] | None,
     rotate: bool,
     max_bytes: int,
+    out: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[MediaWarning, ...]]:
-    wanted = [int(i) for i in indices]
-    if any(i < 0 for i in wanted):
-        raise MediaRangeError(
-            f"{source_name(path)}: frame {min(wanted)} was asked for", allowed="0 and above"
-        )
+    wanted = _positions(path, indices)
     if size is not None and min(size) < 1:
         raise ValueError(f"size is (height, width) in pixels, got {size}")
     with native() as media:
-        frames, damage = media.read_frames(native_source(path), wanted, size, rotate, max_bytes)
+        frames, damage = media.read_frames(
+            native_source(path), wanted, size, rotate, max_bytes, out
+        )
     return frames, _warnings(damage)
 
 
@@ -360,8 +373,9 @@ def nearest_key_frames(path: MediaInput, indices: Sequence[int]) -> tuple[int, .
         MediaRangeError: An index that the video does not have.
         MediaError: As `probe`.
     """
+    wanted = _positions(path, indices)
     with native() as media:
-        return tuple(media.nearest_key_frames(native_source(path), list(indices)))
+        return tuple(media.nearest_key_frames(native_source(path), wanted))
 
 
 def _past_end(policy: FramePolicy, info: VideoInfo) -> tuple[MediaWarning, ...]:

@@ -1,6 +1,9 @@
 """Every frame of every kind of clip is byte for byte FFmpeg's own."""
 
+import json
 import random
+import subprocess
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -153,11 +156,69 @@ def test_an_index_follows_the_file(clips, tmp_path):
 
 
 def test_best_stream_is_counted_and_decoded_alike(clips, tmp_path):
-    import subprocess
-
     path = tmp_path / "two.mkv"
     command = ["ffmpeg", "-v", "error", "-y", "-i", clips["intra"], "-i", clips["b_frames"]]
     subprocess.run([*command, "-map", "0", "-map", "1", "-c", "copy", path], check=True)
     info = probe(path)
     assert len(frame_times(path)) == info.num_frames
     assert len(read_frames(path, range(info.num_frames))) == info.num_frames
+
+
+def test_frames_go_to_the_callers_array(clips):
+    path = clips["b_frames"]
+    out = np.zeros((3, 64, 96, 3), np.uint8)
+    assert read_frames(path, [4, 70, 4], out=out) is out
+    assert np.array_equal(out, read_frames(path, [4, 70, 4]))
+    # A part of a larger array.
+    many = np.zeros((8, 64, 96, 3), np.uint8)
+    read_frames(path, [9, 8], out=many[3:5])
+    assert np.array_equal(many[3:5], read_frames(path, [9, 8]))
+    assert not many[:3].any()
+    assert not many[5:].any()
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.zeros((2, 64, 96, 3), np.uint8),
+        np.zeros((3, 64, 96, 3), np.int8),
+        np.zeros((3, 64, 96, 3), np.uint8, order="F"),
+        np.zeros((3, 64, 192, 3), np.uint8)[:, :, ::2],
+        np.broadcast_to(np.zeros((64, 96, 3), np.uint8), (3, 64, 96, 3)),
+        [0] * 3,
+    ],
+    ids=["shape", "type", "order", "strides", "read-only", "list"],
+)
+def test_an_array_that_does_not_fit_is_refused(clips, out):
+    with pytest.raises(ValueError, match=r"out must be .* shape \[3, 64, 96, 3\]; got"):
+        read_frames(clips["b_frames"], [0, 1, 2], out=out)
+
+
+def ffprobe(path):
+    """Facts and presentation times of the best video stream, as FFmpeg's own tool sees them."""
+    command = ["ffprobe", "-v", "quiet", "-of", "json", "-select_streams", "v:0"]
+    entries = "stream=codec_name,width,height,pix_fmt,avg_frame_rate:packet=pts,flags"
+    done = subprocess.run(
+        [*command, "-show_entries", entries, path], capture_output=True, check=True
+    )
+    told = json.loads(done.stdout)
+    shown = [packet for packet in told["packets"] if "D" not in packet["flags"]]
+    return told["streams"][0], shown
+
+
+@pytest.mark.parametrize("name", [*WHOLE, "edit_list", *ROTATED])
+def test_what_is_indexed_without_probing_is_what_probing_finds(clips, name):
+    """Headers and tables stand in for reading the file where they can; nothing may differ."""
+    stream, packets = ffprobe(clips[name])
+    info = probe(clips[name])
+    assert (info.stored_width, info.stored_height) == (stream["width"], stream["height"])
+    assert (info.codec, info.pixel_format) == (stream["codec_name"], stream["pix_fmt"])
+    assert info.num_frames == (75 if name == "vp8_hidden" else len(packets))
+    assert info.frame_rate == Fraction(stream["avg_frame_rate"])
+    if info.num_frames == len(packets) and all("pts" in packet for packet in packets):
+        keys = sum("K" in packet["flags"] for packet in packets)
+        assert info.key_frames == keys
+        pts = np.sort([packet["pts"] for packet in packets])
+        steps = np.diff(frame_times(clips[name]))
+        unit = steps.min() / np.diff(pts).min()
+        np.testing.assert_allclose(steps, np.diff(pts) * unit, rtol=1e-6)

@@ -4,7 +4,8 @@ use media_core::index::{self, VideoIndex};
 use media_core::keyframes;
 use media_core::video::{decode_into, FrameOptions};
 use media_core::{MediaError, MediaWarning};
-use numpy::{PyArray1, PyArray4, PyArrayMethods};
+use numpy::{PyArray1, PyArray4, PyArrayMethods, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
@@ -72,6 +73,8 @@ pub fn probe(py: Python<'_>, medium: SourceArg) -> PyResult<Probe> {
 #[pyo3(signature = (medium))]
 pub fn frame_times(py: Python<'_>, medium: SourceArg) -> PyResult<Bound<'_, PyArray1<f64>>> {
     let times = medium.work(py, |source, interrupt| Ok(index::open(source, interrupt)?.times()))?;
+    // Imported by name first: where a signal arrives meanwhile, the line after it would panic.
+    py.import("numpy")?;
     Ok(PyArray1::from_vec(py, times))
 }
 
@@ -87,23 +90,24 @@ pub fn nearest_key_frames(
     medium.work(py, |_, _| keyframes::nearest(&index, &indices))
 }
 
-/// Decodes frames by position in presentation order; returns (n, height, width, 3) uint8 and the
-/// warnings as (code, message).
+/// Decodes frames by position in presentation order into `out`, or a new array; returns it,
+/// (n, height, width, 3) uint8, and the warnings as (code, message).
 #[pyfunction]
-#[pyo3(signature = (medium, indices, size, rotate, max_bytes))]
-pub fn read_frames(
-    py: Python<'_>,
+#[pyo3(signature = (medium, indices, size, rotate, max_bytes, out = None))]
+pub fn read_frames<'py>(
+    py: Python<'py>,
     medium: SourceArg,
     indices: Vec<usize>,
     size: Option<(u32, u32)>,
     rotate: bool,
     max_bytes: usize,
-) -> PyResult<(Bound<'_, PyArray4<u8>>, Warnings)> {
+    out: Option<Bound<'py, PyAny>>,
+) -> PyResult<(Bound<'py, PyArray4<u8>>, Warnings)> {
     let index = medium.work(py, index::open)?;
     let options = FrameOptions { size, rotate };
     let (width, height) = options.output_size(&index);
     let bytes = options.frame_bytes(&index).saturating_mul(indices.len());
-    if bytes > max_bytes {
+    if out.is_none() && bytes > max_bytes {
         let reason = format!(
             "{} frames of {width}x{height} take {bytes} bytes; the limit is {max_bytes}",
             indices.len()
@@ -113,13 +117,44 @@ pub fn read_frames(
             &MediaError::TooLarge { path: medium.name().to_owned(), reason },
         ));
     }
-    let shape = [indices.len(), height as usize, width as usize, 3];
-    let frames = PyArray4::<u8>::zeros(py, shape, false);
-    let mut writable = frames.readwrite();
-    let out = writable.as_slice_mut()?;
+    let frames = frames_array(py, [indices.len(), height as usize, width as usize, 3], out)?;
+    let mut writable = frames.try_readwrite()?;
+    let pixels = writable.as_slice_mut()?;
     let warnings = medium.work(py, |source, interrupt| {
-        decode_into(source, &index, &indices, options, out, interrupt)
+        decode_into(source, &index, &indices, options, pixels, interrupt)
     })?;
     drop(writable);
     Ok((frames, plain(&warnings)))
+}
+
+/// Checks the caller's array, or makes one. `NumPy`'s own allocation asks for huge pages, which
+/// spares most of the page faults that otherwise rule dense decoding; every byte is written before
+/// the array is handed out.
+fn frames_array<'py>(
+    py: Python<'py>,
+    shape: [usize; 4],
+    given: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyArray4<u8>>> {
+    // Imported by name first: where a signal arrives meanwhile, the cast below would panic.
+    let numpy = py.import("numpy")?;
+    let Some(given) = given else {
+        return Ok(numpy.call_method1("empty", (shape, "uint8"))?.cast_into()?);
+    };
+    if let Ok(array) = given.cast::<PyArray4<u8>>() {
+        let writable = given.getattr("flags")?.getattr("writeable")?.is_truthy()?;
+        if writable && array.is_c_contiguous() && array.shape() == shape {
+            return Ok(array.clone());
+        }
+    }
+    let describe = |name: &str| match given.getattr(name).and_then(|value| value.str()) {
+        Ok(text) => text.to_string(),
+        Err(_) => "none".to_owned(),
+    };
+    Err(PyValueError::new_err(format!(
+        "out must be a writable, C-contiguous uint8 array of shape {shape:?}; got {} with shape {} \
+         and dtype {}",
+        given.get_type(),
+        describe("shape"),
+        describe("dtype")
+    )))
 }
