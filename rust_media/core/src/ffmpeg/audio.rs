@@ -6,9 +6,8 @@ use std::ptr::{self, NonNull};
 use ffmpeg_sys_next as sys;
 
 use super::decoder::Received;
-use super::demuxer::Parameters;
 use super::formats::Kind;
-use super::{describe, owned_text, Demuxer, Frame, NO_PTS};
+use super::{describe, owned_text, Demuxer, Frame, Parameters, NO_PTS};
 use crate::error::{MediaError, Result};
 use crate::source::Source;
 
