@@ -43,7 +43,7 @@ complete -c lmms -f -a '(lmms completion --words -- (commandline -cp) 2>/dev/nul
 """
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
-_MEDIA_COMMANDS = ("doctor", "frames", "probe")
+_MEDIA_COMMANDS = ("build-lance", "doctor", "frames", "probe")
 _LISTS = ("tasks", "models", "groups", "experiments")
 _KEYS = ("limit=", "seed=", "num_fewshot=", "repeats=", "output.dir=")
 _GENERATION = ("do_sample=", "max_new_tokens=", "temperature=", "top_k=", "top_p=", "seed=")
@@ -66,6 +66,10 @@ _FLAGS = {
     ),
     "ls": ("--match", "--json", "--task-path", "--config-dir", "--help"),
     "media": ("--json", "--help"),
+    "media build-lance": (
+        *("--id-column", "--path-column", "--url-column", "--batch-bytes", "--no-resume"),
+        *("--no-verify", "--strict", "--quiet", "--json", "--help"),
+    ),
     "media doctor": ("--all", "--full", "--quick", "--json", "--help"),
     "media frames": (
         *("--num-frames", "--fps", "--max-frames", "--indices", "--times", "--task"),

@@ -16,7 +16,7 @@ Commands
   plan WORDS       what would run: documents, requests, frames, tokens
                    --render counts fully, --json, --yaml prints a run file
   ls WHAT          tasks, models, groups or experiments; --match PATTERN, --json
-  media WHAT       looks at media: probe, frames, doctor
+  media WHAT       looks at media: probe, frames, doctor, build-lance
   show RUN         a finished or running run; --samples TASK, --yaml, --json
   version          versions of what can change a result
   completion SHELL the script for bash, zsh or fish
@@ -85,7 +85,7 @@ lmms show RUN: a finished or running run
 """
 
 MEDIA = """\
-lmms media probe | frames | doctor: looks at media files; needs no model
+lmms media probe | frames | doctor | build-lance: works on media; no model
 
   lmms media probe FILE... [--json]
     size, exact count of frames, duration, rate, codec, rotation, damage
@@ -106,6 +106,13 @@ lmms media probe | frames | doctor: looks at media files; needs no model
     --full               decodes every frame, not only those that are taken
     --quick              only reads the indexes
     --all                lists also what is fine
+
+  lmms media build-lance FOLDER | LIST TABLE [--json]
+    writes videos to a Lance table, with which a run finds them by id; the
+    same command goes on where it stopped. LIST is csv, tsv, jsonl or Parquet
+    --id-column, --path-column, --url-column NAME    of the list
+    --strict             a video that cannot be read is an error
+    --no-resume, --no-verify, --batch-bytes N, --quiet
 
 Exit codes: 0 all is fine, 2 words that make no sense, 4 media that are
 missing, damaged or unreadable (the rest is shown). Rotation, variable rate

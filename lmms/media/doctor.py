@@ -18,22 +18,18 @@ from lmms.errors import MediaError
 from lmms.media.errors import (
     MediaNotFoundError,
     MediaRangeError,
+    MediaTimeoutError,
     MediaTooLargeError,
     MediaUnreadableError,
     MediaUnsupportedError,
+    MediaWorkerError,
 )
 from lmms.media.hashing import hash_file
-from lmms.media.images import image_size, load_image
+from lmms.media.images import image_size
+from lmms.media.isolation import Isolation
+from lmms.media.loading import Decoded, load, medium_of
 from lmms.media.sampling import pixel_bounds
-from lmms.media.video import (
-    FrameBatch,
-    VideoInfo,
-    bounded_size,
-    chosen_frames,
-    decode,
-    frame_times,
-    probe,
-)
+from lmms.media.video import VideoInfo, bounded_size, chosen_frames, frame_times, probe
 from lmms.types import FramePolicy, MediaRef
 
 Severity = Literal["error", "warning", "note"]
@@ -48,6 +44,8 @@ _CODES: Final[tuple[tuple[type[MediaError], str], ...]] = (
     (MediaTooLargeError, "too_large"),
     (MediaUnsupportedError, "unsupported"),
     (MediaRangeError, "out_of_range"),
+    (MediaTimeoutError, "timeout"),
+    (MediaWorkerError, "crash"),
 )
 
 
@@ -57,8 +55,8 @@ class Finding:
 
     code: str
     """Stable name: missing, empty, unreadable, no_video, undecodable, too_large, unsupported,
-    out_of_range (errors); a code of `MediaWarning`, over_budget (warnings); rotated,
-    variable_rate, few_frames, capped, resized, duplicate, not_examined (notes)."""
+    out_of_range, timeout, crash (errors); a code of `MediaWarning`, over_budget (warnings);
+    rotated, variable_rate, few_frames, capped, resized, duplicate, not_examined (notes)."""
     severity: Severity
     """`error`: loading it fails, and its samples with it. `warning`: it is shown, but damaged or
     at a price. `note`: a fact that is dealt with."""
@@ -111,6 +109,7 @@ def examine(
     depth: Depth = "chosen",
     workers: int = 0,
     budget_bytes: int | None = None,
+    isolation: Isolation | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Examination]:
     """Examines media in parallel.
@@ -121,6 +120,8 @@ def examine(
             decodes every frame.
         workers: Threads; 0: one per core.
         budget_bytes: More bytes of frames for one medium are a warning.
+        isolation: Decodes there, so that a medium that ends or hangs its decoder is a finding;
+            None decodes in this process.
         progress: Told how many are done, after each.
 
     Returns:
@@ -128,10 +129,11 @@ def examine(
         concerned, then by name.
     """
     stop = threading.Event()
+    ward = _Ward(depth, budget_bytes, isolation, stop)
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="lmms-doctor")
     done: list[Examination] = []
     try:
-        futures = [pool.submit(_examine, s, depth, budget_bytes, stop) for s in subjects]
+        futures = [pool.submit(ward.examine, s) for s in subjects]
         for future in as_completed(futures):
             done.append(future.result())
             if progress is not None:
@@ -149,24 +151,88 @@ def _order(examination: Examination) -> tuple[Any, ...]:
     return rank, -len(examination.subject.samples), examination.subject.name
 
 
-def _examine(
-    subject: Subject, depth: Depth, budget_bytes: int | None, stop: threading.Event
-) -> Examination:
-    if stop.is_set():
-        return Examination(subject=subject)
-    ref = subject.ref
-    try:
-        if ref.kind == "video" or (ref.kind == "image" and ref.frame is not None):
-            found = _video(subject, depth)
-        elif ref.kind == "image":
-            found = _image(subject, depth)
+@dataclass(frozen=True, slots=True)
+class _Ward:
+    """How media are examined."""
+
+    depth: Depth
+    budget_bytes: int | None
+    isolation: Isolation | None
+    stop: threading.Event
+
+    def examine(self, subject: Subject) -> Examination:
+        """Examines one medium, on a thread of the pool."""
+        if self.stop.is_set():
+            return Examination(subject=subject)
+        ref = subject.ref
+        try:
+            if ref.kind == "video" or (ref.kind == "image" and ref.frame is not None):
+                found = self._video(subject)
+            elif ref.kind == "image":
+                found = self._image(subject)
+            else:
+                found = _other(subject)
+        except MediaError as error:
+            return Examination(subject=subject, findings=(_failure(error, ref),))
+        extra = [] if self.budget_bytes is None else _over_budget(found, self.budget_bytes)
+        findings = sorted((*found.findings, *extra), key=lambda f: _RANK[f.severity])
+        return replace(found, findings=tuple(findings))
+
+    def _video(self, subject: Subject) -> Examination:
+        ref, policy = subject.ref, _policy(subject.ref)
+        info = self._probe(ref)
+        found = [(w.code, w.message) for w in info.warnings]
+        if self.depth == "index":
+            times = frame_times(medium_of(ref)).tolist()
+            indices = chosen_frames(medium_of(ref), policy, info).indices
+            chosen = tuple(times[i] for i in indices)
         else:
-            found = _other(subject)
-    except MediaError as error:
-        return Examination(subject=subject, findings=(_failure(error, ref),))
-    extra = [] if budget_bytes is None else _over_budget(found, budget_bytes)
-    findings = sorted((*found.findings, *extra), key=lambda f: _RANK[f.severity])
-    return replace(found, findings=tuple(findings))
+            decoded = self._load(replace(ref, kind="video", frame=None, policy=policy))
+            indices, chosen = decoded.indices, decoded.times
+            found += map(_code_and_message, decoded.warnings)
+        if self.depth == "full":
+            every = FramePolicy(indices=tuple(range(info.num_frames)))
+            decoded = self._load(replace(ref, kind="video", frame=None, policy=every))
+            found += map(_code_and_message, decoded.warnings)
+        native = (info.height, info.width)
+        if not policy.rotate:
+            native = (info.stored_height, info.stored_width)
+        size = bounded_size(*native, *pixel_bounds(policy, len(indices)))
+        warnings = [Finding(code, "warning", message) for code, message in dict.fromkeys(found)]
+        return Examination(
+            subject=subject,
+            findings=(*warnings, *_facts(info, policy, len(indices), native, size)),
+            info=info,
+            size=size,
+            indices=indices,
+            times=chosen,
+        )
+
+    def _image(self, subject: Subject) -> Examination:
+        ref = subject.ref
+        if self.depth == "index":
+            native = image_size(medium_of(ref))
+        else:
+            source = self._load(ref).source
+            native = (int(source["height"]), int(source["width"]))
+        bounds = (None, None) if ref.policy is None else pixel_bounds(ref.policy, 1)
+        size = bounded_size(*native, *bounds)
+        return Examination(subject=subject, findings=tuple(_resized(native, size)), size=size)
+
+    def _probe(self, ref: MediaRef) -> VideoInfo:
+        if self.isolation is None or ref.path is None:
+            return probe(medium_of(ref))
+        return self.isolation.probe(ref.path)
+
+    def _load(self, ref: MediaRef) -> Decoded:
+        if self.isolation is None:
+            return load(ref, lambda *_: _TINY)
+        return self.isolation.load(ref, lambda *_: _TINY)
+
+
+def _code_and_message(warning: str) -> tuple[str, str]:
+    code, _, message = warning.partition(": ")
+    return code, message
 
 
 def _failure(error: MediaError, ref: MediaRef) -> Finding:
@@ -192,46 +258,6 @@ def _policy(ref: MediaRef) -> FramePolicy:
     return policy
 
 
-def _video(subject: Subject, depth: Depth) -> Examination:
-    path, policy = str(subject.ref.path), _policy(subject.ref)
-    info = probe(path)
-    findings = [Finding(w.code, "warning", w.message) for w in info.warnings]
-    if depth == "index":
-        times = frame_times(path).tolist()
-        indices = chosen_frames(path, policy, info).indices
-        chosen = tuple(times[i] for i in indices)
-    else:
-        batch = _decoded(path, policy, info, depth)
-        indices, chosen = batch.indices, batch.times
-        known = {(f.code, f.message) for f in findings}
-        findings += [
-            Finding(w.code, "warning", w.message)
-            for w in batch.warnings
-            if (w.code, w.message) not in known
-        ]
-    height, width = info.height, info.width
-    if not policy.rotate:
-        height, width = info.stored_height, info.stored_width
-    size = bounded_size(height, width, *pixel_bounds(policy, len(indices)))
-    findings += _facts(info, policy, len(indices), (height, width), size)
-    return Examination(
-        subject=subject,
-        findings=tuple(findings),
-        info=info,
-        size=size,
-        indices=indices,
-        times=chosen,
-    )
-
-
-def _decoded(path: str, policy: FramePolicy, info: VideoInfo, depth: Depth) -> FrameBatch:
-    batch = decode(path, policy, size=lambda *_: _TINY)
-    if depth == "chosen":
-        return batch
-    every = decode(path, FramePolicy(indices=tuple(range(info.num_frames))), size=lambda *_: _TINY)
-    return replace(batch, warnings=tuple(dict.fromkeys((*batch.warnings, *every.warnings))))
-
-
 def _facts(
     info: VideoInfo,
     policy: FramePolicy,
@@ -254,30 +280,19 @@ def _facts(
         asked = int(info.num_frames / info.frame_rate * policy.fps)
         if asked > cap:
             notes.append(("capped", f"{policy.fps:g} fps asks for {asked} frames, {cap} allowed"))
-    if size != native:
-        notes.append(("resized", f"{_by(native)} becomes {_by(size)} within the pixel bounds"))
-    return [Finding(code, "note", message) for code, message in notes]
+    found = [Finding(code, "note", message) for code, message in notes]
+    return found + _resized(native, size)
+
+
+def _resized(native: tuple[int, int], size: tuple[int, int]) -> list[Finding]:
+    if size == native:
+        return []
+    message = f"{_by(native)} becomes {_by(size)} within the pixel bounds"
+    return [Finding("resized", "note", message)]
 
 
 def _by(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
-
-
-def _image(subject: Subject, depth: Depth) -> Examination:
-    ref = subject.ref
-    source: Any = ref.data if ref.data is not None else str(ref.path)
-    if depth == "index":
-        height, width = image_size(source)
-    else:
-        height, width = load_image(source).shape[:2]
-    policy = ref.policy
-    bounds = (None, None) if policy is None else (policy.min_pixels, policy.max_pixels)
-    native, size = (height, width), bounded_size(height, width, *bounds)
-    findings: tuple[Finding, ...] = ()
-    if size != native:
-        message = f"{_by(native)} becomes {_by(size)} within the pixel bounds"
-        findings = (Finding("resized", "note", message),)
-    return Examination(subject=subject, findings=findings, size=size)
 
 
 def _other(subject: Subject) -> Examination:
@@ -312,7 +327,9 @@ def _with_duplicates(examinations: Iterable[Examination]) -> list[Examination]:
             by_size.setdefault(_size_of(path), {})[path] = None
     first: dict[Hashable, str] = {}
     copies: dict[str, str] = {}
-    for paths in by_size.values():
+    for size, paths in by_size.items():
+        if size < 0:  # A locator: telling copies apart would read what holds it.
+            continue
         for path in sorted(paths) if len(paths) > 1 else ():
             original = first.setdefault(_digest(path), path)
             if original != path:

@@ -189,6 +189,24 @@ def test_doctor_of_bare_files(lmms, clip, tmp_path):
     assert [i["status"] for i in missing.json["items"]] == ["error", "fine"]
 
 
+def test_build_lance(lmms, clip, tmp_path):
+    pytest.importorskip("lance", reason="pylance is not installed")
+    (tmp_path / "videos").mkdir()
+    shutil.copy(clip, tmp_path / "videos" / "a.mkv")
+    (tmp_path / "videos" / "b.mp4").write_text("no video")
+    result = lmms("media", "build-lance", "videos", "table.lance", "--json")
+    assert result.code == 4, result.err
+    assert (result.json["written"], result.json["verified"]) == (1, 1)
+    assert [r["video_id"] for r in result.json["refused"]] == ["b"]
+    (tmp_path / "videos" / "b.mp4").unlink()
+    again = lmms("media", "build-lance", "videos", "table.lance")
+    assert (again.code, again.err) == (0, "")
+    assert "0 videos written (0 bytes), 1 were there" in again.out
+    assert lmms("media", "build-lance", "videos", "t", "--strit").code == 2
+    assert lmms("media", "build-lance", "videos").code == 2
+    assert lmms("media", "build-lance", "none", "t").code == 4
+
+
 def test_help(lmms):
     for words in (["media", "--help"], ["media", "frames", "--help"], ["help", "media"]):
         assert lmms(*words).out.startswith("lmms media probe | frames")
@@ -196,7 +214,7 @@ def test_help(lmms):
 
 
 def test_words_that_may_follow():
-    assert complete("lmms media ") == ["doctor", "frames", "probe"]
+    assert complete("lmms media ") == ["build-lance", "doctor", "frames", "probe"]
     assert complete("lmms media frames x.mp4 --ti") == ["--times"]
     assert "longvideobench_val_v" in complete("lmms media doctor long")
     assert "longvideobench_val_v" in complete("lmms media frames x.mp4 --task long")

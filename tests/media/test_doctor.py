@@ -9,6 +9,7 @@ import pytest
 
 from lmms.media import encode_image
 from lmms.media.doctor import Subject, SubjectList, examine
+from lmms.media.isolation import Isolation
 from lmms.types import FramePolicy, MediaRef
 
 
@@ -158,3 +159,27 @@ def test_an_interruption_ends_it(clips):
         if thread.name.startswith("lmms-doctor"):
             thread.join(5)
             assert not thread.is_alive()
+
+
+def test_isolated_examinations_find_the_same(clips, damaged, tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "picture.png").write_bytes(encode_image(np.zeros((20, 30, 3), np.uint8)))
+    subjects = [
+        video(clips["rotated_90"], num_frames=3),
+        video(damaged(clips["mkv"], 0.5)),
+        video(tmp_path / "text.mp4"),
+        Subject(ref=MediaRef(kind="image", path=str(tmp_path / "picture.png")), name="picture"),
+    ]
+    with Isolation(workers=1) as isolation:
+        assert examine(subjects, isolation=isolation) == examine(subjects)
+
+
+def test_a_medium_that_hangs_its_decoder_is_a_finding(clips, tmp_path):
+    """Matroska before many empty gigabytes: the next cluster is looked for throughout."""
+    path = tmp_path / "endless.mkv"
+    path.write_bytes(clips["mkv"].read_bytes())
+    os.truncate(path, 400 * 2**30)
+    with Isolation(workers=1, timeout_seconds=1.5) as isolation:
+        found = examine([video(path), video(clips["intra"])], isolation=isolation, workers=1)
+    assert [e.status for e in found] == ["error", "fine"]
+    assert codes(found[0]) == ["timeout"]

@@ -8,7 +8,7 @@ from typing import Final
 
 from lmms.errors import ConfigError, UnknownNameError
 
-SUBCOMMANDS: Final = ("doctor", "frames", "probe")
+SUBCOMMANDS: Final = ("build-lance", "doctor", "frames", "probe")
 
 
 def main(words: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,13 +43,16 @@ def main(words: Sequence[str]) -> int:
     checkup = found_by.collect(arguments)
     try:
         from lmms.media.doctor import examine
+        from lmms.media.isolation import Isolation
 
-        with _Progress(len(checkup.subjects)) as progress:
+        isolation = Isolation(workers or os.cpu_count() or 1)
+        with closing(isolation), _Progress(len(checkup.subjects)) as progress:
             examinations = examine(
                 checkup.subjects,
                 depth=depth,
                 workers=workers,
                 budget_bytes=checkup.budget_bytes,
+                isolation=isolation,
                 progress=progress,
             )
     except KeyboardInterrupt:
