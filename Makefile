@@ -5,10 +5,10 @@ BIN := .venv/bin
 JOBS ?= auto
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup demo test check lint bench wheel embedded fuzz asan clean
+.PHONY: help setup demo test check lint bench bench-media bench-peers wheel embedded fuzz asan clean
 
 help:            ## what can be made
-	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  /'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  /'
 
 setup:           ## the environment in .venv
 	@tools/setup.sh
@@ -32,9 +32,14 @@ lint: check      ## the same, and licences and sources of every crate
 	command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
 	cargo deny --log-level error check bans licenses sources
 
-bench: setup     ## every claim of the documentation, as a table
-	$(BIN)/uv pip install --quiet --constraint constraints.txt 'av>=13'
+bench: bench-peers  ## every claim of the documentation, as a table
 	$(BIN)/pytest benches -q -s -p no:cacheprovider
+
+bench-media: bench-peers  ## the media layer against its peers: 20 minutes, the first time 25
+	$(BIN)/pytest benches/media -q -s -p no:cacheprovider
+
+bench-peers: setup
+	$(BIN)/uv pip install --quiet --constraint constraints.txt -r pyproject.toml --extra bench
 
 wheel: setup     ## a wheel and a source distribution in dist/
 	$(BIN)/maturin build --release --sdist --out dist
