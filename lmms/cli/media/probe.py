@@ -38,7 +38,8 @@ def main(words: Sequence[str]) -> int:
                 message = f"{warning['code']}: {warning['message']}"
                 console.print_note(f"{shown_name(facts['path'])}: {message}")
             if "error" in facts:
-                console.print_error(facts["error"]["message"])
+                hint = facts["error"]["hint"]
+                console.print_error(facts["error"]["message"] + (f"\n  {hint}" if hint else ""))
     return MediaError.exit_code if any("error" in f for f in found) else 0
 
 

@@ -154,7 +154,10 @@ impl Frame {
     /// In stream time units, 0 if unknown.
     #[must_use]
     pub fn duration(&self) -> i64 {
-        self.raw().pkt_duration
+        #[cfg(ffmpeg_6)]
+        return self.raw().duration;
+        #[cfg(not(ffmpeg_6))]
+        return self.raw().pkt_duration;
     }
 
     /// Width and height in pixels, before rotation.
