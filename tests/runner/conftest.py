@@ -28,6 +28,31 @@ metrics: [{metric}]
 """
 
 
+VIDEO_TASK = """\
+task: {name}
+version: "1.0"
+modalities: [text, video]
+dataset: {{path: rows.jsonl, split: test}}
+prompt: {{video: "video", text: "{{{{question}}}}"}}
+target: "{{{{answer}}}}"
+generation: {{max_new_tokens: 4}}
+scorer: exact_match
+metrics: [{{name: exact_match}}]
+"""
+
+
+@pytest.fixture(scope="session")
+def write_video_task() -> Callable[[Path, Sequence[str | None]], None]:
+    """Makes a folder of clips a task of the folder's name: a question for each named clip."""
+
+    def write(folder: Path, videos: Sequence[str | None]) -> None:
+        rows = [{"video": v, "question": f"{i}?", "answer": "x"} for i, v in enumerate(videos)]
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (folder / f"{folder.name}.yaml").write_text(VIDEO_TASK.format(name=folder.name))
+
+    return write
+
+
 class Bed:
     """A folder with tasks and outputs; `asked` lists the keys that the model was asked for."""
 

@@ -20,21 +20,11 @@ from lmms.types import Outcome, RunResult
 
 CLIPS, QUESTIONS = 10, 40
 
-TASK = """
-task: clips
-version: "1.0"
-modalities: [text, video]
-dataset: {path: rows.jsonl, split: test}
-prompt: {video: "video", text: "{{question}}"}
-target: "{{answer}}"
-generation: {max_new_tokens: 4}
-scorer: exact_match
-metrics: [{name: exact_match}]
-"""
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, repository: Path, write_video_task: Any
+) -> Path:
     """A task of the shape of LongVideoBench: 40 questions over 10 clips."""
     folder = tmp_path_factory.mktemp("work") / "clips"
     folder.mkdir()
@@ -44,12 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
         source = clips[number % len(clips)]
         shutil.copy(source, folder / f"{number}{source.suffix}")
     names = sorted(path.name for path in folder.iterdir())
-    rows = [
-        {"video": names[i * CLIPS // QUESTIONS], "question": f"{i}?", "answer": "x"}
-        for i in range(QUESTIONS)
-    ]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "clips.yaml").write_text(TASK)
+    write_video_task(folder, [names[i * CLIPS // QUESTIONS] for i in range(QUESTIONS)])
     return folder
 
 

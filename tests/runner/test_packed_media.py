@@ -8,32 +8,21 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-TASK = """
-task: packed
-version: "1.0"
-modalities: [text, video]
-dataset: {path: rows.jsonl, split: test}
-prompt: {video: "video", text: "{{question}}"}
-target: "{{answer}}"
-generation: {max_new_tokens: 4}
-scorer: exact_match
-metrics: [{name: exact_match}]
-"""
 
-
-def test_clips_are_found_where_data_sets_put_them(tmp_path: Path, repository: Path) -> None:
+def test_clips_are_found_where_data_sets_put_them(
+    tmp_path: Path, repository: Path, write_video_task: Any
+) -> None:
     lance = pytest.importorskip("lance", reason="pylance is not installed (extra `lance`)")
     pa = pytest.importorskip("pyarrow")
     clips = repository / "lmms/_data/embedded/longvideobench/videos"
     folder = tmp_path / "packed"
     folder.mkdir()
-    (folder / "packed.yaml").write_text(TASK)
     names = ["clip02", "clip03", "missing", "https://example.org/clip.mp4"]
-    rows = [{"video": name, "question": "?", "answer": "x"} for name in names]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_video_task(folder, names)
     with zipfile.ZipFile(folder / "videos_chunked_01.zip", "w") as archive:
         archive.write(clips / "clip02.mp4", "data/clip02.mp4")
     lance.write_dataset(

@@ -8,27 +8,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 CLIP = "clip02.mp4"
 GOOD = 2
 
-TASK = """
-task: clips
-version: "1.0"
-modalities: [text, video]
-dataset: {path: rows.jsonl, split: test}
-prompt: {video: "video", text: "{{question}}"}
-target: "{{answer}}"
-generation: {max_new_tokens: 4}
-scorer: exact_match
-metrics: [{name: exact_match}]
-"""
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, repository: Path, write_video_task: Any
+) -> Path:
     """A task of two good clips and one of each bad kind."""
     folder = tmp_path_factory.mktemp("clips") / "clips"
     folder.mkdir()
@@ -42,11 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     (folder / "folder.mp4").mkdir()
     os.mkfifo(folder / "pipe.mp4")
     names = ["good", "missing", "zero", "text", "cut", "folder", "good", "pipe"]
-    rows = [{"video": f"{name}.mp4", "question": f"{i}?", "answer": "x"}
-            for i, name in enumerate(names)]  # fmt: skip
-    rows.append({"video": None, "question": "null.mp4?", "answer": "x"})
-    (folder / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    (folder / "clips.yaml").write_text(TASK)
+    write_video_task(folder, [*(f"{name}.mp4" for name in names), None])
     return folder
 
 
