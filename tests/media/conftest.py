@@ -53,6 +53,10 @@ def h264(**more: Any) -> dict[str, Any]:
     return {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", **more}
 
 
+def mpeg(part: int) -> dict[str, Any]:
+    return {"vcodec": f"mpeg{part}video", "bf": 2, "g": 12, "q:v": 3}
+
+
 VFR = "(N+floor(N/7)*3+mod(N,3)*0.4)/25/TB"
 OPEN_GOP = h264(**{"x264-params": "open-gop=1:keyint=20:bframes=3:b-pyramid=normal:scenecut=0"})
 
@@ -129,6 +133,53 @@ RECIPES: dict[str, Recipe] = {
     "av1": Recipe(
         count=40, output={"vcodec": "libaom-av1", "pix_fmt": "yuv420p", "g": 20, "cpu-used": 8}
     ),
+    "bt2020": Recipe(
+        output={
+            "vcodec": "libx265",
+            "pix_fmt": "yuv420p10le",
+            "preset": "ultrafast",
+            "x265-params": "log-level=error:keyint=25:colorprim=bt2020:transfer=smpte2084"
+            ":colormatrix=bt2020nc",
+        },
+        filters=(("scale", (), {"out_color_matrix": "bt2020"}),),
+    ),
+    "mpeg2_ts": Recipe(suffix="ts", output=mpeg(2)),
+    "mpeg2_ps": Recipe(suffix="vob", output=mpeg(2)),
+    "mpeg1_ps": Recipe(suffix="mpg", output=mpeg(1)),
+    "raw_mpeg2": Recipe(suffix="m2v", output=mpeg(2)),
+    "raw_h264": Recipe(suffix="h264", output=h264(bf=2, g=25)),
+    "raw_hevc": Recipe(
+        suffix="hevc",
+        output={
+            "vcodec": "libx265",
+            "pix_fmt": "yuv420p",
+            "preset": "ultrafast",
+            "x265-params": "log-level=error:bframes=2:keyint=25",
+        },
+    ),
+    "mjpeg_avi": Recipe(suffix="avi", output={"vcodec": "mjpeg", "q:v": 3}),
+    "prores_mov": Recipe(suffix="mov", output={"vcodec": "prores", "q:v": 5}),
+    "h264_mov": Recipe(suffix="mov", output=h264(bf=2, g=25)),
+    "gif": Recipe(
+        suffix="gif",
+        count=40,
+        output={"fps_mode": "vfr", "enc_time_base": "1:100"},
+        filters=(("settb", ("1/100",), {}), ("setpts", ("4*N+12*floor(N/7)",), {})),
+    ),
+    "vp9_alpha": Recipe(
+        suffix="webm",
+        output={
+            "vcodec": "libvpx-vp9",
+            "pix_fmt": "yuva420p",
+            "g": 25,
+            "deadline": "realtime",
+            "cpu-used": 8,
+        },
+        filters=(
+            ("format", ("rgba",), {}),
+            ("colorchannelmixer", (), {"ar": 0.5, "aa": 0.5}),
+        ),
+    ),
     "interlaced": Recipe(output=h264(flags="+ilme+ildct", bf=2, g=25)),
     "rotated_422": Recipe(output=h264(pix_fmt="yuv422p", bf=2, g=25)),
     "rotated_odd": Recipe(size=(97, 65), output=h264(pix_fmt="yuv444p", bf=2, g=25)),
@@ -155,6 +206,17 @@ DERIVED: dict[str, Derived] = {
     "rotated_270": Derived("odd_444", output={"metadata:s:v": "rotate=270"}),
     "rotated_422_90": Derived("rotated_422", output={"metadata:s:v": "rotate=90"}),
     "rotated_vp9": Derived("odd_vp9", output={"metadata:s:v": "rotate=90"}),
+    "rotated_mov": Derived("h264_mov", suffix="mov", output={"metadata:s:v": "rotate=90"}),
+    "late_mkv": Derived("mkv", suffix="mkv", output={"output_ts_offset": 7.5}),
+    "late_ts": Derived("open_gop_ts", suffix="ts", output={"output_ts_offset": 7.5}),
+    "early_mkv": Derived(
+        "mkv",
+        suffix="mkv",
+        output={"output_ts_offset": -0.5, "avoid_negative_ts": "disabled"},
+    ),
+    "early_mp4": Derived(
+        "b_frames", output={"output_ts_offset": -0.5, "avoid_negative_ts": "disabled"}
+    ),
     "faststart": Derived("b_frames", output={"movflags": "faststart"}),
 }
 

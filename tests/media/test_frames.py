@@ -34,9 +34,24 @@ WHOLE = {
     "interlaced": 75,
     "fragmented": 75,
     "faststart": 75,
+    "bt2020": 75,
+    "mpeg2_ts": 75,
+    "mpeg2_ps": 75,
+    "mpeg1_ps": 75,
+    "raw_mpeg2": 75,
+    "raw_h264": 75,
+    "raw_hevc": 75,
+    "mjpeg_avi": 75,
+    "prores_mov": 75,
+    "h264_mov": 75,
+    "gif": 40,
+    "vp9_alpha": 75,
+    "late_mkv": 75,
+    "late_ts": 75,
+    "early_mkv": 75,
 }
-CUT = ("edit_list", "cut_mkv")
-ROTATED = ("rotated_90", "rotated_180", "rotated_270", "rotated_vp9")
+CUT = ("edit_list", "cut_mkv", "early_mp4")
+ROTATED = ("rotated_90", "rotated_180", "rotated_270", "rotated_vp9", "rotated_mov")
 
 
 @pytest.mark.parametrize("name", [*WHOLE, *CUT, *ROTATED])

@@ -10,10 +10,10 @@ use crate::container;
 use crate::error::{MediaError, Result};
 use crate::ffmpeg::{watched, Demuxer, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
 use crate::interrupt::Interrupt;
+use crate::numbering::number_by_decoding;
 use crate::pool;
 use crate::shortcut::{list_packets, Listing, Place};
 use crate::source::{Identity, Source};
-use crate::walk::Walk;
 use crate::warning::{MediaWarning, WarningCode};
 
 /// Packets beyond which a file is refused: 93 hours at 60 frames per second, 1 GB of index.
@@ -328,7 +328,8 @@ fn damage_of(
     Ok(damage)
 }
 
-fn by_packet(
+/// An index in which every packet that is shown is a frame.
+pub(crate) fn by_packet(
     path: &Path,
     facts: StreamFacts,
     packets: Vec<PacketInfo>,
@@ -359,7 +360,7 @@ fn by_packet(
 }
 
 /// The last frame's own duration, or the median step where the container does not say.
-fn last_duration(declared: i64, pts: &[i64]) -> i64 {
+pub(crate) fn last_duration(declared: i64, pts: &[i64]) -> i64 {
     if declared > 0 {
         return declared;
     }
@@ -391,52 +392,6 @@ fn packets_name_frames(index: &VideoIndex) -> bool {
 fn pts_are_unique(packets: &[PacketInfo]) -> bool {
     let mut seen = HashSet::with_capacity(packets.len());
     packets.iter().all(|packet| seen.insert(packet.pts))
-}
-
-/// Decodes the whole stream once to learn which frames it really has.
-fn number_by_decoding(
-    source: &Source,
-    index: &mut VideoIndex,
-    interrupt: &Interrupt<'_>,
-) -> Result<()> {
-    let mut shown = Vec::new();
-    let mut last = 0;
-    let mut walk = Walk::start(source, &index.facts)?;
-    while walk.next(interrupt)? {
-        shown.push(walk.frame.best_effort_pts());
-        last = walk.frame.duration();
-    }
-    if shown.is_empty() {
-        return Err(MediaError::decode(source.name(), "no frame of it can be decoded"));
-    }
-    index.warnings.extend(walk.damage());
-    let usable =
-        shown.iter().all(|&pts| pts != NO_PTS) && shown.windows(2).all(|pair| pair[0] < pair[1]);
-    if !usable {
-        spread_evenly(&mut shown, index);
-        last = 0;
-    }
-    index.numbering = Numbering::ByDecoding;
-    index.last_duration = last_duration(last, &shown);
-    index.pts = shown;
-    Ok(())
-}
-
-/// Gives frames without usable time stamps times by the average frame rate.
-fn spread_evenly(shown: &mut [i64], index: &mut VideoIndex) {
-    // AVI has a constant rate and no time stamps by design: nothing is wrong there.
-    if index.facts.format != "avi" {
-        let message = "frames carry no usable time stamps; times follow the average frame rate";
-        index.warnings.push(MediaWarning::new(WarningCode::NoTimestamps, message));
-    }
-    let (num, den) = match index.facts.average_rate {
-        (num, den) if num > 0 && den > 0 => (f64::from(num), f64::from(den)),
-        _ => (25.0, 1.0),
-    };
-    let units = (den / num / index.unit_seconds().max(f64::MIN_POSITIVE)).max(1.0);
-    for (position, pts) in shown.iter_mut().enumerate() {
-        *pts = (position as f64 * units).round() as i64;
-    }
 }
 
 /// Indexes of recently used files, bounded by their packets.

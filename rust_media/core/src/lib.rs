@@ -16,6 +16,7 @@ pub mod interrupt;
 mod jpeg;
 pub mod keyframes;
 mod mp4;
+mod numbering;
 mod parallel;
 pub mod patches;
 pub mod plan;

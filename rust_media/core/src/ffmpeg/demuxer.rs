@@ -127,22 +127,40 @@ impl Demuxer {
     /// As [`Demuxer::open`].
     pub(crate) fn probe(&mut self) -> Result<StreamFacts> {
         self.probe_streams()?;
+        let chosen = self.best_video_stream()?;
+        self.select(chosen)?;
+        self.facts().map(|facts| StreamFacts { probed: true, ..facts })
+    }
+
+    /// FFmpeg's choice, but never a cover picture: FFmpeg takes one that is marked as default.
+    fn best_video_stream(&self) -> Result<i32> {
+        let video = sys::AVMediaType::AVMEDIA_TYPE_VIDEO;
         // SAFETY: the context is open; a null decoder pointer is allowed.
-        let chosen = unsafe {
-            sys::av_find_best_stream(
-                self.context.as_ptr(),
-                sys::AVMediaType::AVMEDIA_TYPE_VIDEO,
-                -1,
-                -1,
-                ptr::null_mut(),
-                0,
-            )
+        let best = |wanted: i32| unsafe {
+            let context = self.context.as_ptr();
+            sys::av_find_best_stream(context, video, wanted, -1, ptr::null_mut(), 0)
         };
+        let chosen = best(-1);
         if chosen < 0 {
             return Err(MediaError::decode(&self.path, "the file has no video stream"));
         }
-        self.select(chosen)?;
-        self.facts().map(|facts| StreamFacts { probed: true, ..facts })
+        if !self.is_cover(chosen) {
+            return Ok(chosen);
+        }
+        // SAFETY: a plain field.
+        let count = unsafe { self.context.as_ref() }.nb_streams as i32;
+        (0..count).find(|&stream| !self.is_cover(stream) && best(stream) == stream).ok_or_else(
+            || MediaError::decode(&self.path, "the file has no video stream, only a cover picture"),
+        )
+    }
+
+    /// Whether a stream is a picture that belongs to the file as a whole.
+    pub(super) fn is_cover(&self, stream: i32) -> bool {
+        // SAFETY: `streams` holds `nb_streams` valid pointers for as long as the context is open,
+        // and callers name one of them.
+        let disposition =
+            unsafe { (**self.context.as_ref().streams.add(stream as usize)).disposition };
+        disposition & sys::AV_DISPOSITION_ATTACHED_PIC != 0
     }
 
     /// Opens `source` again for a stream that is known already.

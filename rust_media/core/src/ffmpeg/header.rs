@@ -63,6 +63,7 @@ impl Demuxer {
                 !parameters.is_null()
                     && addr_of!((*parameters).codec_type).cast::<i32>().read()
                         == sys::AVMediaType::AVMEDIA_TYPE_VIDEO as i32
+                    && !self.is_cover(index as i32)
             })
         };
         let first = videos.next()?;
