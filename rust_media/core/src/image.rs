@@ -7,7 +7,7 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{
     ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Pixel,
-    RgbImage,
+    RgbImage, RgbaImage,
 };
 
 use crate::encode::ImageFormat;
@@ -130,8 +130,13 @@ fn picture_of(mut source: impl BufRead + Seek, path: &Path) -> Result<Picture> {
     };
     image.apply_orientation(orientation);
     let (width, height) = (image.width(), image.height());
-    let rgb =
-        if image.color().has_alpha() { over_white(&image) } else { image.into_rgb8().into_raw() };
+    let rgb = if image.color().has_alpha() {
+        let mut rgb = vec![0; width as usize * height as usize * 3];
+        over_white(&image.into_rgba8(), &mut rgb);
+        rgb
+    } else {
+        image.into_rgb8().into_raw()
+    };
     Ok(Picture { width, height, rgb })
 }
 
@@ -199,19 +204,16 @@ fn is_plain(decoder: &mut impl ImageDecoder) -> bool {
         && decoder.orientation().is_ok_and(|turned| turned == Orientation::NoTransforms)
 }
 
-/// Blends straight alpha over white, rounding to nearest.
-fn over_white(image: &DynamicImage) -> Vec<u8> {
+/// Writes straight alpha blended over white to `out`, packed RGB, rounding to nearest.
+pub(crate) fn over_white(rgba: &RgbaImage, out: &mut [u8]) {
     let blend = |value: u8, alpha: u8| {
         let (value, alpha) = (u32::from(value), u32::from(alpha));
         ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
     };
-    let rgba = image.to_rgba8();
-    let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
-    for pixel in rgba.pixels() {
+    for (to, pixel) in out.chunks_exact_mut(3).zip(rgba.pixels()) {
         let [red, green, blue, alpha] = pixel.0;
-        rgb.extend([blend(red, alpha), blend(green, alpha), blend(blue, alpha)]);
+        to.copy_from_slice(&[blend(red, alpha), blend(green, alpha), blend(blue, alpha)]);
     }
-    rgb
 }
 
 fn refused(path: &Path, error: &ImageError) -> MediaError {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::animation;
 use crate::container;
 use crate::error::{MediaError, Result};
 use crate::ffmpeg::{watched, Demuxer, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
@@ -15,6 +16,7 @@ use crate::pool;
 use crate::shortcut::{list_packets, Listing, Place};
 use crate::source::{Identity, Source};
 use crate::warning::{MediaWarning, WarningCode};
+use crate::webp::Animation;
 
 /// Packets beyond which a file is refused: 93 hours at 60 frames per second, 1 GB of index.
 pub(crate) const MAX_PACKETS: usize = 20_000_000;
@@ -66,6 +68,8 @@ pub struct VideoIndex {
     pub serial: u64,
     /// How frames are numbered.
     pub numbering: Numbering,
+    /// For animated WebP, which FFmpeg does not read: its frames. Then a packet is a stored frame.
+    pub animation: Option<Arc<Animation>>,
     /// Presentation time of each frame in time base units.
     pub pts: Vec<i64>,
     /// How long the last frame is shown, in time base units.
@@ -218,6 +222,9 @@ pub fn open(source: &Source, interrupt: &Interrupt<'_>) -> Result<Arc<VideoIndex
 /// # Errors
 /// As [`open`].
 pub fn build(source: &Source, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
+    if let Some(index) = animation::index(source, interrupt)? {
+        return Ok(index);
+    }
     let mut demuxer = Demuxer::open_unprobed(source)?;
     if let Some(facts) = demuxer.header_facts()? {
         if let Some(index) = by_header(source, demuxer, facts, interrupt)? {
@@ -352,6 +359,7 @@ pub(crate) fn by_packet(
         places: Vec::new(),
         serial: NEXT.fetch_add(1, Ordering::Relaxed),
         numbering: Numbering::ByPacket,
+        animation: None,
         pts,
         last_duration,
         warnings,

@@ -4,6 +4,7 @@
 //! frames by the keyframe they depend on, [`video`] decodes just those segments in parallel and
 //! converts straight into the caller's buffer. [`ffmpeg`] is the only module with unsafe code.
 
+mod animation;
 pub mod audio;
 mod canvas;
 pub mod container;
@@ -25,11 +26,13 @@ pub mod resize;
 mod schedule;
 mod shortcut;
 pub mod source;
+mod straight;
 mod supply;
 pub mod threads;
 pub mod video;
 mod walk;
 pub mod warning;
+mod webp;
 mod worker;
 
 pub use error::{MediaError, Result};

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
 
-use crate::canvas::Fill;
 use crate::error::{contain_panics, panic_message, MediaError, Result};
 use crate::ffmpeg::watched;
 use crate::index::{Numbering, VideoIndex};
@@ -12,8 +11,8 @@ use crate::interrupt::Interrupt;
 use crate::plan::segments;
 use crate::schedule::divide;
 use crate::source::Source;
+use crate::straight::Straight;
 use crate::threads::Helpers;
-use crate::walk::Walk;
 use crate::warning::{MediaWarning, WarningCode};
 use crate::worker::{pieces_of, Outcome, Piece, Worker};
 
@@ -67,7 +66,7 @@ pub fn decode_into(
     decoded
 }
 
-fn decode_all(
+pub(crate) fn decode_all(
     source: &Source,
     index: &VideoIndex,
     indices: &[usize],
@@ -150,7 +149,7 @@ pub(crate) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(
+    pub(crate) fn new(
         source: &'a Source,
         index: &'a VideoIndex,
         wanted: &'a [usize],
@@ -161,16 +160,22 @@ impl<'a> Job<'a> {
     }
 
     fn run(&self, mut slots: Vec<&mut [u8]>) -> Result<Vec<MediaWarning>> {
-        if self.index.numbering == Numbering::ByPacket {
-            let VideoIndex { packets, order, keys, .. } = self.index;
-            if let Some(planned) = segments(packets, order, keys, self.wanted) {
-                let pieces = pieces_of(planned, &mut slots);
-                if self.run_pieces(pieces)? == Outcome::Complete {
-                    return Ok(self.warnings());
-                }
-            }
+        if self.run_segments(&mut slots)? == Outcome::Complete {
+            return Ok(self.warnings());
         }
-        self.run_from_start(&mut slots)
+        Straight::start(self.source, self.index)?.fill(self, &mut slots)
+    }
+
+    /// Decodes just the segments that hold the wanted frames, if there is a way to.
+    pub(crate) fn run_segments(&self, slots: &mut [&mut [u8]]) -> Result<Outcome> {
+        let VideoIndex { packets, order, keys, .. } = self.index;
+        if self.index.numbering != Numbering::ByPacket || self.index.animation.is_some() {
+            return Ok(Outcome::NeedsFullDecode);
+        }
+        match segments(packets, order, keys, self.wanted) {
+            Some(planned) => self.run_pieces(pieces_of(planned, slots)),
+            None => Ok(Outcome::NeedsFullDecode),
+        }
     }
 
     /// Decodes pieces on this thread and as many helpers as the budget has.
@@ -228,33 +233,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Decodes everything from the start, as FFmpeg's command line tool does with one thread.
-    fn run_from_start(&self, slots: &mut [&mut [u8]]) -> Result<Vec<MediaWarning>> {
-        let mut walk = Walk::start(self.source, &self.index.facts)?;
-        let mut fill = Fill::new(self, slots)?;
-        let mut position = 0;
-        while !fill.is_done() && walk.next(self.interrupt)? {
-            let frame = match self.index.numbering {
-                Numbering::ByDecoding => Some(position),
-                Numbering::ByPacket => self.index.pts.binary_search(&walk.frame.pts()).ok(),
-            };
-            if let Some(frame) = frame {
-                fill.accept(frame, &mut walk.frame)?;
-            }
-            position += 1;
-        }
-        let stood_in = fill.finish()?;
-        let mut warnings = self.warnings();
-        if warnings.iter().all(|known| known.code != WarningCode::DecodeErrors) {
-            warnings.extend(walk.damage());
-        }
-        if !stood_in.is_empty() {
-            warnings.push(self.missing_frames(&stood_in));
-        }
-        Ok(warnings)
-    }
-
-    fn missing_frames(&self, stood_in: &[usize]) -> MediaWarning {
+    /// Tells which frames others stand in for.
+    pub(crate) fn missing_frames(&self, stood_in: &[usize]) -> MediaWarning {
         const NAMED: usize = 8;
         let named: Vec<String> = stood_in.iter().take(NAMED).map(ToString::to_string).collect();
         let more = if stood_in.len() > NAMED { ", …" } else { "" };
@@ -269,7 +249,7 @@ impl<'a> Job<'a> {
     }
 
     /// The file's warnings, and what painting found.
-    fn warnings(&self) -> Vec<MediaWarning> {
+    pub(crate) fn warnings(&self) -> Vec<MediaWarning> {
         let mut warnings = self.index.warnings.clone();
         if self.size_changed.load(Ordering::Relaxed) {
             let facts = &self.index.facts;

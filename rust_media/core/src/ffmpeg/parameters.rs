@@ -18,22 +18,28 @@ unsafe impl Send for Parameters {}
 unsafe impl Sync for Parameters {}
 
 impl Parameters {
+    /// Those of a stream that FFmpeg does not decode.
+    ///
+    /// # Errors
+    /// `Internal` without memory.
+    pub(crate) fn empty(path: &Path) -> Result<Self> {
+        // SAFETY: allocates or returns null.
+        NonNull::new(unsafe { sys::avcodec_parameters_alloc() })
+            .map(Self)
+            .ok_or_else(|| MediaError::internal(path, "out of memory"))
+    }
+
     /// # Safety
     /// `source` points to valid codec parameters.
     pub(super) unsafe fn copy_of(
         source: *const sys::AVCodecParameters,
         path: &Path,
     ) -> Result<Self> {
-        // SAFETY: the allocation is checked, the copy checks its own allocations, and Drop frees.
-        unsafe {
-            let copy = Self(
-                NonNull::new(sys::avcodec_parameters_alloc())
-                    .ok_or_else(|| MediaError::internal(path, "out of memory"))?,
-            );
-            match sys::avcodec_parameters_copy(copy.0.as_ptr(), source) {
-                code if code < 0 => Err(MediaError::internal(path, describe(code))),
-                _ => Ok(copy),
-            }
+        let copy = Self::empty(path)?;
+        // SAFETY: both are valid, the copy checks its own allocations, and Drop frees.
+        match unsafe { sys::avcodec_parameters_copy(copy.0.as_ptr(), source) } {
+            code if code < 0 => Err(MediaError::internal(path, describe(code))),
+            _ => Ok(copy),
         }
     }
 
