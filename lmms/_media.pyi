@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 __all__ = [
     "AudioProbe",
     "DecodeError",
+    "FrameSequence",
     "InternalError",
     "NotFoundError",
     "OutOfRangeError",
@@ -24,6 +25,7 @@ __all__ = [
     "frame_times",
     "image_fingerprints",
     "image_size",
+    "key_frames",
     "load_image",
     "nearest_key_frames",
     "patchify",
@@ -84,6 +86,15 @@ class Source:
     def name(self) -> str: ...
 
 @final
+class FrameSequence:
+    def __new__(
+        cls, medium: _Medium, size: tuple[int, int] | None, rotate: bool, straight: bool
+    ) -> FrameSequence: ...
+    def read(
+        self, indices: Sequence[int], out: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]: ...
+
+@final
 class AudioProbe:
     @property
     def codec(self) -> str: ...
@@ -138,6 +149,7 @@ def thread_budget() -> int: ...
 def set_thread_budget(threads: int) -> None: ...
 def probe(medium: _Medium) -> Probe: ...
 def frame_times(medium: _Medium) -> NDArray[np.float64]: ...
+def key_frames(medium: _Medium) -> list[int]: ...
 def nearest_key_frames(medium: _Medium, indices: Sequence[int]) -> list[int]: ...
 def read_frames(
     medium: _Medium,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         encode_image_to_base64_with_size_limit,
         encode_image_to_data_url,
     )
+    from lmms.media.chunks import FrameChunk, iter_frames
     from lmms.media.compatible import read_video, read_video_pyav
     from lmms.media.controls import apply_control
     from lmms.media.encode_cache import EncodeCache, shared_encode_cache
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
         VideoInfo,
         decode,
         frame_times,
+        key_frames,
         nearest_key_frames,
         probe,
         read_frames,
@@ -88,6 +90,7 @@ _HOMES = {
         "MediaWorkerError",
     ),
     "audio": ("AudioClip", "AudioInfo", "probe_audio", "read_audio"),
+    "chunks": ("FrameChunk", "iter_frames"),
     "compatible": ("read_video", "read_video_pyav"),
     "controls": ("apply_control",),
     "frame_store": ("FrameStore", "FrameStoreStatistics"),
@@ -136,6 +139,7 @@ _HOMES = {
         "VideoInfo",
         "decode",
         "frame_times",
+        "key_frames",
         "nearest_key_frames",
         "probe",
         "read_frames",
@@ -148,6 +152,7 @@ __all__ = [
     "AudioInfo",
     "EncodeCache",
     "FrameBatch",
+    "FrameChunk",
     "FrameStore",
     "FrameStoreStatistics",
     "Isolation",
@@ -188,6 +193,8 @@ __all__ = [
     "hash_frames",
     "image_data_url",
     "image_size",
+    "iter_frames",
+    "key_frames",
     "load_image",
     "longvideobench_indices",
     "nearest_key_frames",

@@ -366,6 +366,16 @@ def chosen_frames(path: MediaInput, policy: FramePolicy, info: VideoInfo) -> Cho
     return ChosenFrames(nearest_key_frames(path, wanted), wanted, warnings)
 
 
+def key_frames(path: MediaInput) -> tuple[int, ...]:
+    """Returns the positions of the frames that decoding can start at, ascending; the first is 0.
+
+    Raises:
+        MediaError: As `probe`.
+    """
+    with native() as media:
+        return tuple(media.key_frames(native_source(path)))
+
+
 def nearest_key_frames(path: MediaInput, indices: Sequence[int]) -> tuple[int, ...]:
     """Returns for each position that of the keyframe nearest to it; the earlier one of two.
 

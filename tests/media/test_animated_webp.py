@@ -18,6 +18,8 @@ from lmms.media import (
     MediaTooLargeError,
     decode,
     frame_times,
+    iter_frames,
+    key_frames,
     load_image,
     nearest_key_frames,
     probe,
@@ -108,6 +110,15 @@ def test_some_frames_in_any_order():
     assert np.array_equal(read_frames(data, [3], rotate=False), every[[3]])
 
 
+@pytest.mark.parametrize("options", [{}, {"kmin": 2, "kmax": 4}], ids=str)
+def test_chunks(options):
+    data = animation("holes", **options)
+    for chunk in (1, 2, 5, 40):
+        parts = list(iter_frames(data, chunk=chunk))
+        frames = np.concatenate([part.frames for part in parts])
+        assert np.array_equal(frames, read_frames(data, range(COUNT)))
+
+
 def test_facts_and_times(tmp_path):
     path = tmp_path / "clip.webp"
     path.write_bytes(animation())
@@ -121,7 +132,9 @@ def test_facts_and_times(tmp_path):
     assert info.warnings == ()
     starts = np.cumsum([0, *DURATIONS])[:-1] / 1000
     np.testing.assert_allclose(frame_times(path), starts, atol=1e-12)
-    assert info.key_frames > 0
+    keys = key_frames(path)
+    assert keys[0] == 0
+    assert info.key_frames == len(keys)
     assert nearest_key_frames(path, [0]) == (0,)
     batch = decode(path, FramePolicy(num_frames=4))
     assert batch.frames.shape == (4, 60, 90, 3)

@@ -7,6 +7,7 @@ mod audio;
 mod errors;
 mod images;
 mod patches;
+mod sequence;
 mod signals;
 mod source;
 mod video;
@@ -37,6 +38,7 @@ fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<audio::AudioProbe>()?;
+    module.add_class::<sequence::FrameSequence>()?;
     module.add_class::<source::PySource>()?;
     module.add_class::<video::Probe>()?;
     module.add_function(wrap_pyfunction!(ffmpeg_version, module)?)?;
@@ -47,6 +49,7 @@ fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(video::read_frames, module)?)?;
     module.add_function(wrap_pyfunction!(audio::probe_audio, module)?)?;
     module.add_function(wrap_pyfunction!(audio::read_audio, module)?)?;
+    module.add_function(wrap_pyfunction!(video::key_frames, module)?)?;
     module.add_function(wrap_pyfunction!(video::nearest_key_frames, module)?)?;
     module.add_function(wrap_pyfunction!(images::load_image, module)?)?;
     module.add_function(wrap_pyfunction!(images::image_size, module)?)?;

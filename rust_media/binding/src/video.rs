@@ -90,6 +90,13 @@ pub fn nearest_key_frames(
     medium.work(py, |_, _| keyframes::nearest(&index, &indices))
 }
 
+/// Positions in presentation order of the frames that decoding can start at; always also the first.
+#[pyfunction]
+#[pyo3(signature = (medium))]
+pub fn key_frames(py: Python<'_>, medium: SourceArg) -> PyResult<Vec<usize>> {
+    medium.work(py, |source, interrupt| Ok(keyframes::positions(&*index::open(source, interrupt)?)))
+}
+
 /// Decodes frames by position in presentation order into `out`, or a new array; returns it,
 /// (n, height, width, 3) uint8, and the warnings as (code, message).
 #[pyfunction]
@@ -131,7 +138,7 @@ pub fn read_frames<'py>(
 ///
 /// Not by `NumPy`'s own allocation, which asks for huge pages: in virtual machines whose host gives
 /// memory on first touch, filling those took two to three times as long as filling plain ones.
-fn frames_array<'py>(
+pub fn frames_array<'py>(
     py: Python<'py>,
     shape: [usize; 4],
     given: Option<Bound<'py, PyAny>>,

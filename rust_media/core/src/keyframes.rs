@@ -19,7 +19,8 @@ pub fn nearest(index: &VideoIndex, wanted: &[usize]) -> Result<Vec<usize>> {
 }
 
 /// Positions of the frames that decoding can start at, ascending; the first frame always is one.
-fn positions(index: &VideoIndex) -> Vec<usize> {
+#[must_use]
+pub fn positions(index: &VideoIndex) -> Vec<usize> {
     let mut found: Vec<usize> = match index.numbering {
         Numbering::ByPacket => {
             let keys: HashSet<u32> = index.keys.iter().copied().collect();

@@ -24,6 +24,7 @@ pub mod plan;
 mod pool;
 pub mod resize;
 mod schedule;
+pub mod sequence;
 mod shortcut;
 pub mod source;
 mod straight;

@@ -117,6 +117,9 @@ impl Plane<'_> {
 #[derive(Debug)]
 pub struct Frame(NonNull<sys::AVFrame>);
 
+// SAFETY: plain memory and counted references to buffers, owned exclusively.
+unsafe impl Send for Frame {}
+
 impl Frame {
     /// Allocates an empty frame.
     ///
