@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from benches.media import clips, peers
 from benches.media.cases import Case, calibrated, cold, run_case, write_row
-from benches.media.table import Goal, Row, Table
+from benches.media.table import Table
 from benches.media.timing import Contestant, race
 
 CASES = {"300": ("film720", "dense, 300 frames, 720p"), "1650": ("film360", "dense, 1,650, 360p")}
@@ -39,9 +38,6 @@ def test_dense_into_a_buffer(key: str, table: Table, fresh: clips.Freshener) -> 
     from lmms.media import probe, read_frames
 
     case = _case(key, ", into the caller's array (out=)")
-    if "out" not in inspect.signature(read_frames).parameters:
-        table.add(Row(case.name, "not measured", "–", (Goal("TorchCodec", None, 1.2),)))
-        return
     info = probe(case.path)
     buffer = np.zeros((len(case.indices), info.height, info.width, 3), np.uint8)
 
@@ -60,13 +56,9 @@ def test_dense_in_chunks(table: Table, fresh: clips.Freshener) -> None:
     from lmms import media
 
     case = _case("1650", ", in chunks of 64")
-    iterate = getattr(media, "iter_frames", None)
-    if iterate is None:
-        table.add(Row(case.name, "not measured", "–", (Goal("TorchCodec", None, None),)))
-        return
 
     def ours(path: Any, indices: Any) -> int:
-        return sum(len(_frames_of(part)) for part in iterate(path, chunk=64))
+        return sum(len(part.frames) for part in media.iter_frames(path, chunk=64))
 
     def theirs(path: Any, indices: Any, threads: int) -> int:
         decoder = peers.torchcodec_decoder(path, threads, "exact")
@@ -80,8 +72,3 @@ def test_dense_in_chunks(table: Table, fresh: clips.Freshener) -> None:
     assert {reader(case.path, case.indices) for reader in readers.values()} == {len(case.indices)}
     timings = race([Contestant(n, cold(r, case, fresh)) for n, r in readers.items()])
     write_row(case, timings, [n for n in readers if n != "lmms"], [], table)
-
-
-def _frames_of(part: Any) -> Any:
-    """A chunk's pixels, whether it is an array or carries one."""
-    return getattr(part, "frames", part)
