@@ -1,19 +1,22 @@
 //! The packet index of a video: which frames there are, when they are shown, where decoding can
 //! start. Made in one pass over the packets, without decoding, and remembered per source.
 
+mod cache;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use crate::animation;
 use crate::container;
 use crate::error::{MediaError, Result};
 use crate::ffmpeg::{watched, Demuxer, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
 use crate::interrupt::Interrupt;
+use crate::mp4::all_have_places;
 use crate::numbering::number_by_decoding;
 use crate::pool;
-use crate::shortcut::{list_packets, Listing, Place};
+use crate::shortcut::{is_understood, list_packets, Listing, Place};
 use crate::source::{Identity, Source};
 use crate::warning::{MediaWarning, WarningCode};
 use crate::webp::Animation;
@@ -23,7 +26,7 @@ pub(crate) const MAX_PACKETS: usize = 20_000_000;
 
 /// Codecs in which every packet that is shown gives exactly one frame. Others (VP8 has packets
 /// that are never shown) are numbered by decoding once.
-const ONE_FRAME_PER_PACKET: [&str; 14] = [
+pub(crate) const ONE_FRAME_PER_PACKET: [&str; 14] = [
     "h264",
     "hevc",
     "vp9",
@@ -226,12 +229,30 @@ pub fn build(source: &Source, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
         return Ok(index);
     }
     let mut demuxer = Demuxer::open_unprobed(source)?;
-    if let Some(facts) = demuxer.header_facts()? {
-        if let Some(index) = by_header(source, demuxer, facts, interrupt)? {
-            return Ok(index);
-        }
-        demuxer = Demuxer::open_unprobed(source)?;
+    match demuxer.header_facts(is_understood) {
+        Ok(None) => by_scan(source, demuxer, interrupt),
+        Ok(Some(facts)) => match by_header(source, demuxer, facts, interrupt) {
+            Ok(Some(index)) => Ok(index),
+            Err(error @ (MediaError::Interrupted { .. } | MediaError::Unreadable { .. })) => {
+                Err(error)
+            }
+            // What the short way stumbles over may still be readable, or else is told better.
+            Ok(None) | Err(_) => build_by_scan(source, interrupt),
+        },
+        Err(_) => build_by_scan(source, interrupt),
     }
+}
+
+/// Makes the index of a video by reading all of its packets: what [`build`] is tested against.
+///
+/// # Errors
+/// As [`open`].
+#[doc(hidden)]
+pub fn build_by_scan(source: &Source, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
+    by_scan(source, Demuxer::open_unprobed(source)?, interrupt)
+}
+
+fn by_scan(source: &Source, mut demuxer: Demuxer, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
     let facts = demuxer.probe()?;
     let mut warnings = Vec::new();
     if facts.rotation % 90 != 0 {
@@ -239,13 +260,14 @@ pub fn build(source: &Source, interrupt: &Interrupt<'_>) -> Result<VideoIndex> {
         warnings.push(MediaWarning::new(WarningCode::OddRotation, message));
     }
     let (packets, failure) = read_packets(&mut demuxer, interrupt)?;
+    let announced = announced_packets(source, &demuxer, &facts, packets.len())?;
     drop(demuxer);
     if packets.is_empty() {
         let reason = failure.map_or_else(String::new, |words| format!(": {words}"));
         let reason = format!("its video stream has no frames{reason}");
         return Err(MediaError::decode(source.name(), reason));
     }
-    let damage = damage_of(source, &facts, &packets, failure.as_deref())?;
+    let damage = damage_of(source, announced, &packets, failure.as_deref())?;
     warnings.extend(damage.iter().cloned());
     let mut index = by_packet(source.name(), facts, packets, warnings);
     if !damage.is_empty() || !packets_name_frames(&index) {
@@ -269,7 +291,7 @@ fn by_header(
     let listing = list_packets(source, &mut demuxer, &facts, first, interrupt)?;
     let Some(Listing { packets, places }) = listing else { return Ok(None) };
     if packets.iter().any(|packet| packet.discard)
-        || !damage_of(source, &facts, &packets, None)?.is_empty()
+        || !damage_of(source, packets.len(), &packets, None)?.is_empty()
     {
         return Ok(None);
     }
@@ -282,7 +304,7 @@ fn by_header(
     index.facts.set_reordered(ahead.unwrap_or(0) as usize);
     index.places = places;
     if index.places.is_empty() {
-        pool::give(source, index.serial, demuxer);
+        pool::give(source, &index, demuxer);
     }
     Ok(Some(index))
 }
@@ -308,17 +330,34 @@ fn read_packets(
     }
 }
 
+/// How many packets an MP4 file announces, of which `read` were found: those that its edit list
+/// shows and that are not empty. 0 for other containers.
+fn announced_packets(
+    source: &Source,
+    demuxer: &Demuxer,
+    facts: &StreamFacts,
+    read: usize,
+) -> Result<usize> {
+    let declared = usize::try_from(facts.declared_frames).unwrap_or(0);
+    if !facts.format.starts_with("mov") || read >= declared {
+        return Ok(0);
+    }
+    let reader = source.open()?;
+    let track = demuxer.track_number();
+    let listed = track.is_some_and(|track| all_have_places(reader.as_ref(), track, declared));
+    Ok(if listed { demuxer.listed_count() } else { declared })
+}
+
 /// The damage that can be seen without decoding.
 fn damage_of(
     source: &Source,
-    facts: &StreamFacts,
+    announced: usize,
     packets: &[PacketInfo],
     failure: Option<&str>,
 ) -> Result<Vec<MediaWarning>> {
     let mut damage = Vec::new();
-    let declared = usize::try_from(facts.declared_frames).unwrap_or(0);
-    if facts.format.starts_with("mov") && packets.len() < declared {
-        let message = format!("{} of {declared} frames are in the file", packets.len());
+    if packets.len() < announced {
+        let message = format!("{} of {announced} frames are in the file", packets.len());
         damage.push(MediaWarning::new(WarningCode::Truncated, message));
     } else if let Some(message) = container::missing_bytes(source.open()?.as_ref()) {
         damage.push(MediaWarning::new(WarningCode::Truncated, message));
@@ -400,48 +439,4 @@ fn packets_name_frames(index: &VideoIndex) -> bool {
 fn pts_are_unique(packets: &[PacketInfo]) -> bool {
     let mut seen = HashSet::with_capacity(packets.len());
     packets.iter().all(|packet| seen.insert(packet.pts))
-}
-
-/// Indexes of recently used files, bounded by their packets.
-mod cache {
-    use super::{Arc, Mutex, OnceLock, Path, VideoIndex};
-    use crate::source::Identity;
-
-    const MAX_FILES: usize = 256;
-    /// About 200 MB.
-    const MAX_TOTAL_PACKETS: usize = 4_000_000;
-
-    type Entries = Vec<(Identity, Arc<VideoIndex>)>;
-
-    fn entries() -> &'static Mutex<Entries> {
-        static ENTRIES: OnceLock<Mutex<Entries>> = OnceLock::new();
-        ENTRIES.get_or_init(Mutex::default)
-    }
-
-    // `try_lock` throughout: in a child forked while another thread held the lock it stays locked
-    // for ever; there the cache is merely empty.
-    pub(super) fn get(path: &Path, key: &Identity) -> Option<Arc<VideoIndex>> {
-        let mut entries = entries().try_lock().ok()?;
-        let at = entries.iter().position(|(k, index)| k == key && index.path == path)?;
-        let entry = entries.remove(at);
-        let found = Arc::clone(&entry.1);
-        entries.push(entry);
-        Some(found)
-    }
-
-    pub(super) fn put(key: Identity, index: &Arc<VideoIndex>) {
-        let Ok(mut entries) = entries().try_lock() else { return };
-        // What a file held before is of no use; other sources may share a name.
-        entries.retain(|(old_key, old)| {
-            let same_file = matches!(old_key, Identity::File { .. }) && old.path == index.path;
-            !same_file && *old_key != key
-        });
-        entries.push((key, Arc::clone(index)));
-        let total = |entries: &Entries| entries.iter().map(|e| e.1.packets.len()).sum::<usize>();
-        while entries.len() > MAX_FILES
-            || (entries.len() > 1 && total(&entries) > MAX_TOTAL_PACKETS)
-        {
-            entries.remove(0);
-        }
-    }
 }

@@ -10,6 +10,10 @@ use crate::source::{read_up_to, ReadAt};
 const MAX_MOOV_BYTES: u64 = 1 << 28;
 /// A file has few top-level boxes; a damaged one may look as if it had millions.
 const MAX_TOP_LEVEL_BOXES: usize = 10_000;
+/// FFmpeg passes over tables with composition offsets beyond this.
+const MAX_OFFSET: u32 = 1 << 28;
+/// FFmpeg refuses larger samples.
+const MAX_SAMPLE_BYTES: u32 = (1 << 30) - 1;
 
 /// Decode and composition times of a track, run by run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub(crate) struct SampleTimes {
     pub decode_steps: Vec<(u32, u32)>,
     /// (samples, units from decoding to showing); empty if both are the same.
     pub offsets: Vec<(u32, i32)>,
+    /// Whether there is a list of keyframes; without one all samples are announced as such.
+    pub keys_are_listed: bool,
 }
 
 /// Bytes of the samples of a track.
@@ -57,14 +63,8 @@ pub(crate) fn sample_times(reader: &dyn ReadAt, track: u32) -> Option<SampleTime
     if Boxes(&moov).any(|(kind, _)| kind == *b"mvex") {
         return None;
     }
-    let mut tracks = Boxes(&moov)
-        .filter(|(kind, payload)| kind == b"trak" && track_number(payload) == Some(track));
-    let (_, found) = tracks.next()?;
-    if tracks.next().is_some() {
-        return None;
-    }
-    let media = only(found, *b"mdia")?;
-    let table = only(only(media, *b"minf")?, *b"stbl")?;
+    let media = media_of(&moov, track)?;
+    let table = sample_table(media)?;
     if Boxes(table).any(|(kind, _)| matches!(&kind, b"senc" | b"saiz" | b"stz2"))
         || word(only(table, *b"stsd")?, 4)? != 1
     {
@@ -75,6 +75,7 @@ pub(crate) fn sample_times(reader: &dyn ReadAt, track: u32) -> Option<SampleTime
         sizes: sizes(only(table, *b"stsz")?)?,
         decode_steps: pairs(only(table, *b"stts")?)?,
         offsets: offsets(table)?,
+        keys_are_listed: keys_are_listed(table)?,
     };
     let samples = times.sizes.len() as u64;
     let total = |counts: &mut dyn Iterator<Item = u32>| counts.map(u64::from).sum::<u64>();
@@ -84,29 +85,74 @@ pub(crate) fn sample_times(reader: &dyn ReadAt, track: u32) -> Option<SampleTime
     whole.then_some(times)
 }
 
-/// Reads the payload of the first top-level `moov` box.
-fn read_moov(reader: &dyn ReadAt) -> Option<Vec<u8>> {
-    let mut position = 0_u64;
-    for _ in 0..MAX_TOP_LEVEL_BOXES {
-        let mut header = [0_u8; 16];
-        let read = read_up_to(reader, position, &mut header).ok()?;
-        let (size, start) = match word(&header[..read], 0)? {
-            0 => (reader.len().checked_sub(position)?, 8),
-            1 if read == 16 => (u64::from_be_bytes(header[8..].try_into().ok()?), 16),
-            size => (u64::from(size), 8),
+/// Whether the tables of a track give a place to `samples` samples: then FFmpeg knows all of them,
+/// and lists fewer only where an edit list leaves some out. False if that cannot be told.
+pub(crate) fn all_have_places(reader: &dyn ReadAt, track: u32, samples: usize) -> bool {
+    let found = || {
+        let moov = read_moov(reader)?;
+        let table = sample_table(media_of(&moov, track)?)?;
+        let sizes = sizes(only(table, *b"stsz")?)?;
+        let told = (0..sizes.len()).all(|at| sizes.get(at).is_some_and(|s| s <= MAX_SAMPLE_BYTES));
+        Some(told && sizes.len() == samples && samples_in_chunks(table)? >= samples as u64)
+    };
+    found().unwrap_or(false)
+}
+
+/// How many samples the chunks of a sample table hold.
+fn samples_in_chunks(table: &[u8]) -> Option<u64> {
+    let chunks = Boxes(table).find(|(kind, _)| matches!(kind, b"stco" | b"co64"))?;
+    let chunks = word(chunks.1, 4)?;
+    let runs = only(table, *b"stsc")?;
+    let rows = runs.get(8..(word(runs, 4)? as usize).checked_mul(12)?.checked_add(8)?)?;
+    let mut starts = rows.chunks_exact(12).map(|row| (word(row, 0), word(row, 4))).peekable();
+    let mut samples = 0_u64;
+    while let Some((first, each)) = starts.next() {
+        let end = match starts.peek() {
+            Some((next, _)) => (*next)?,
+            None => chunks.checked_add(1)?,
         };
-        let payload = size.checked_sub(start)?;
-        match header.get(4..8)? {
-            b"moov" if payload <= MAX_MOOV_BYTES => {
-                let mut bytes = vec![0; usize::try_from(payload.min(reader.len())).ok()?];
-                let read = read_up_to(reader, position + start, &mut bytes).ok()?;
-                return (read as u64 == payload).then_some(bytes);
+        samples = samples.checked_add(u64::from(end.checked_sub(first?)?) * u64::from(each?))?;
+    }
+    Some(samples)
+}
+
+/// Reads the payload of the only `moov` box, if there are no fragments.
+fn read_moov(reader: &dyn ReadAt) -> Option<Vec<u8>> {
+    let mut moov = None;
+    let mut position = 0;
+    for _ in 0..MAX_TOP_LEVEL_BOXES {
+        let Some((kind, start, end)) = top_level_box(reader, position) else {
+            let (start, size) = moov?;
+            let mut bytes = vec![0; size];
+            let read = read_up_to(reader, start, &mut bytes).ok()?;
+            return (read == size).then_some(bytes);
+        };
+        match &kind {
+            b"moov" if moov.is_none() && end - start <= MAX_MOOV_BYTES && end <= reader.len() => {
+                moov = Some((start, usize::try_from(end - start).ok()?));
             }
             b"moov" | b"moof" | b"sidx" => return None,
-            _ => position = position.checked_add(size)?,
+            _ => {}
         }
+        position = end;
     }
     None
+}
+
+/// Kind, start and end of the payload of the top-level box at `position`; None at the end, and for
+/// what is no box.
+fn top_level_box(reader: &dyn ReadAt, position: u64) -> Option<([u8; 4], u64, u64)> {
+    let mut header = [0_u8; 16];
+    let read = read_up_to(reader, position, &mut header).ok()?;
+    let header = &header[..read];
+    let (size, before) = match word(header, 0)? {
+        0 => (reader.len().checked_sub(position)?, 8),
+        1 => (u64::from_be_bytes(header.get(8..16)?.try_into().ok()?), 16),
+        size => (u64::from(size), 8),
+    };
+    let payload = size.checked_sub(before)?;
+    let start = position.checked_add(before)?;
+    Some((header.get(4..8)?.try_into().ok()?, start, start.checked_add(payload)?))
 }
 
 /// The boxes that follow each other in a payload; ends at the first that does not fit.
@@ -135,6 +181,21 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
+/// The payload of the `mdia` box of the only track with the number `track`.
+fn media_of(moov: &[u8], track: u32) -> Option<&[u8]> {
+    let mut tracks = Boxes(moov)
+        .filter(|(kind, payload)| kind == b"trak" && track_number(payload) == Some(track));
+    let (_, found) = tracks.next()?;
+    if tracks.next().is_some() {
+        return None;
+    }
+    only(found, *b"mdia")
+}
+
+fn sample_table(media: &[u8]) -> Option<&[u8]> {
+    only(only(media, *b"minf")?, *b"stbl")
+}
+
 /// `track_ID` of the track header of a `trak` payload.
 fn track_number(track: &[u8]) -> Option<u32> {
     let header = only(track, *b"tkhd")?;
@@ -156,12 +217,23 @@ fn sizes(table: &[u8]) -> Option<SampleSizes> {
     ))
 }
 
+/// Whether a sample table lists its keyframes; None if that list is empty, or there are several.
+fn keys_are_listed(table: &[u8]) -> Option<bool> {
+    if !Boxes(table).any(|(kind, _)| kind == *b"stss") {
+        return Some(false);
+    }
+    (word(only(table, *b"stss")?, 4)? > 0).then_some(true)
+}
+
 /// The composition offsets of a sample table; none if it has no such box.
 fn offsets(table: &[u8]) -> Option<Vec<(u32, i32)>> {
     if !Boxes(table).any(|(kind, _)| kind == *b"ctts") {
         return Some(Vec::new());
     }
     let rows = pairs(only(table, *b"ctts")?)?;
+    if rows.iter().any(|(_, offset)| (*offset as i32).unsigned_abs() > MAX_OFFSET) {
+        return None;
+    }
     // Version 0 calls them unsigned, but is written with negative ones too.
     Some(rows.into_iter().map(|(count, offset)| (count, offset as i32)).collect())
 }
@@ -228,6 +300,28 @@ mod tests {
         assert_eq!(times.decode_steps, [(4, 512), (1, 100)]);
         assert_eq!(times.offsets, [(1, 1024), (4, -1)]);
         assert_eq!(times.sizes, SampleSizes::Each(vec![10, 11, 12, 13, 14]));
+        assert!(!times.keys_are_listed);
+        let listed = read(movie(&boxed(*b"stss", &words(&[0, 1, 1]))), 7).unwrap();
+        assert!(listed.keys_are_listed);
+        assert_eq!(read([movie(&[]), boxed(*b"free", &[0; 9])].concat(), 7), Some(times.clone()));
+        assert_eq!(read([movie(&[]), vec![0, 0, 7]].concat(), 7), Some(times));
+    }
+
+    #[test]
+    fn samples_are_counted_by_their_chunks() {
+        let chunks = |runs: &[u32], places: &[u32]| {
+            let runs = [&[0, runs.len() as u32 / 3], runs].concat();
+            let places = [&[0, places.len() as u32], places].concat();
+            movie(&[boxed(*b"stsc", &words(&runs)), boxed(*b"stco", &words(&places))].concat())
+        };
+        let whole = |bytes: Vec<u8>, samples| {
+            all_have_places(Source::memory(bytes).open().unwrap().as_ref(), 7, samples)
+        };
+        assert!(whole(chunks(&[1, 2, 1, 3, 1, 1], &[20, 44, 66]), 5));
+        assert!(!whole(chunks(&[1, 2, 1, 3, 1, 1], &[20, 44]), 5));
+        assert!(!whole(chunks(&[1, 2, 1, 3, 1, 1], &[20, 44, 66]), 6));
+        assert!(!whole(chunks(&[9, 2, 1, 3, 1, 1], &[20, 44, 66]), 5));
+        assert!(!whole(movie(&[]), 5));
     }
 
     #[test]
@@ -235,6 +329,9 @@ mod tests {
         assert_eq!(read(movie(&[]), 8), None);
         assert_eq!(read(movie(&boxed(*b"stts", &words(&[0, 1, 5, 1]))), 7), None);
         assert_eq!(read(movie(&boxed(*b"senc", &[])), 7), None);
+        assert_eq!(read(movie(&boxed(*b"stss", &words(&[0, 0]))), 7), None);
+        assert_eq!(read([movie(&[]), boxed(*b"moof", &[])].concat(), 7), None);
+        assert_eq!(read([movie(&[]), boxed(*b"moov", &[])].concat(), 7), None);
         assert_eq!(read(boxed(*b"moof", &[]), 7), None);
         assert_eq!(read(b"no boxes at all".to_vec(), 7), None);
     }

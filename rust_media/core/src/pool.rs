@@ -9,6 +9,8 @@ use crate::source::Source;
 
 /// Open files that are kept at most.
 const MAX_KEPT: usize = 8;
+/// Packets of a video beyond which it is not kept: its demuxer may hold some 30 bytes for each.
+const MAX_PACKETS: usize = 500_000;
 
 struct Kept {
     /// [`VideoIndex::serial`] of the video; a changed file gets a new one.
@@ -37,14 +39,14 @@ pub(crate) fn take(source: &Source, index: &VideoIndex) -> Result<Demuxer> {
 }
 
 /// Keeps an open video for later. Only files: other sources may hold memory.
-pub(crate) fn give(source: &Source, serial: u64, demuxer: Demuxer) {
-    if source.as_file().is_none() {
+pub(crate) fn give(source: &Source, index: &VideoIndex, demuxer: Demuxer) {
+    if source.as_file().is_none() || index.packets.len() > MAX_PACKETS {
         return;
     }
     if let Ok(mut kept) = kept().try_lock() {
         if kept.len() >= MAX_KEPT {
             kept.remove(0);
         }
-        kept.push(Kept { serial, process: std::process::id(), demuxer });
+        kept.push(Kept { serial: index.serial, process: std::process::id(), demuxer });
     }
 }

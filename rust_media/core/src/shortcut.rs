@@ -5,6 +5,7 @@
 
 use crate::error::Result;
 use crate::ffmpeg::{Demuxer, ListedPacket, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
+use crate::index::{MAX_PACKETS, ONE_FRAME_PER_PACKET};
 use crate::interrupt::Interrupt;
 use crate::mp4::{sample_times, SampleTimes};
 use crate::source::{ReadAt, Source};
@@ -12,8 +13,10 @@ use crate::source::{ReadAt, Source};
 /// Codecs whose packets in MP4 files are handed out as they are stored. (Others pass through a
 /// parser, which may split packets or find keyframes of its own.)
 const STORED_AS_IS: [&str; 3] = ["h264", "hevc", "av1"];
-/// Packets at even distances that are read to check the tables against.
+/// Packets at even distances, and as many keyframes, that are read to check the tables against.
 const CHECKED: usize = 4;
+/// Packets that are read where all are said to be keyframes.
+const CHECKED_KEYS: usize = 16;
 
 /// Where a packet's bytes lie in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,15 @@ pub(crate) struct Listing {
     pub places: Vec<Place>,
 }
 
+/// Whether there may be a short way for a codec in a container, by FFmpeg's names.
+pub(crate) fn is_understood(format: &str, codec: &str) -> bool {
+    if format.starts_with("mov") {
+        STORED_AS_IS.contains(&codec)
+    } else {
+        ONE_FRAME_PER_PACKET.contains(&codec)
+    }
+}
+
 /// Lists the packets of the stream that `facts` came from, whose first packet `demuxer` has just
 /// given. None where there is no short way.
 pub(crate) fn list_packets(
@@ -41,10 +53,7 @@ pub(crate) fn list_packets(
     interrupt: &Interrupt<'_>,
 ) -> Result<Option<Listing>> {
     if facts.format.starts_with("mov") {
-        if STORED_AS_IS.contains(&facts.codec.as_str()) {
-            return from_tables(source, demuxer, facts, first);
-        }
-        return Ok(None);
+        return from_tables(source, demuxer, facts, first);
     }
     let mut packets = vec![first];
     loop {
@@ -53,7 +62,7 @@ pub(crate) fn list_packets(
             ReadPacket::End => return Ok(Some(Listing { packets, places: Vec::new() })),
             ReadPacket::Failed(_) => return Ok(None),
         }
-        if packets.len() > crate::index::MAX_PACKETS {
+        if packets.len() > MAX_PACKETS {
             return Ok(None);
         }
         if packets.len() % 1024 == 0 {
@@ -70,6 +79,9 @@ fn from_tables(
     facts: &StreamFacts,
     first: PacketInfo,
 ) -> Result<Option<Listing>> {
+    if !usize::try_from(facts.declared_frames).is_ok_and(|count| count <= MAX_PACKETS) {
+        return Ok(None);
+    }
     let Some(listed) = demuxer.listed_packets() else { return Ok(None) };
     if listed.is_empty() || i64::try_from(listed.len()) != Ok(facts.declared_frames) {
         return Ok(None);
@@ -81,14 +93,22 @@ fn from_tables(
         return Ok(None);
     }
     let Some(mut packets) = assemble(&times, &listed, first) else { return Ok(None) };
-    if !confirmed(demuxer, &listed, &mut packets, first)? {
+    let checked = worth_checking(&packets, times.keys_are_listed);
+    if !confirmed(demuxer, &listed, &mut packets, first, &checked)? {
+        return Ok(None);
+    }
+    // Where the file leaves it open, FFmpeg takes the last duration from the stream's own notion
+    // of its rate. If that is not the container's, what comes out depends on probing.
+    let last = packets.iter().max_by_key(|packet| packet.pts).map(|packet| packet.duration);
+    if !times.offsets.is_empty() && last != demuxer.frame_units() {
         return Ok(None);
     }
     let places = listed.iter().map(|l| Place { offset: l.offset, size: l.size }).collect();
     Ok(Some(Listing { packets, places }))
 }
 
-/// Whether both see the same samples, all of them inside the file.
+/// Whether both see the same samples, all of them inside the file, which is no smaller than they
+/// are together.
 fn agree(
     times: &SampleTimes,
     listed: &[ListedPacket],
@@ -104,13 +124,16 @@ fn agree(
     let mut steps =
         times.decode_steps.iter().flat_map(|&(count, step)| (0..count).map(move |_| step));
     let mut expected = listed[0].dts;
+    let mut total = 0_u64;
     listed.iter().enumerate().all(|(at, packet)| {
+        let size = u64::from(packet.size);
+        total = total.saturating_add(size);
         let same = packet.dts == expected
             && times.sizes.get(at) == Some(packet.size)
-            && packet.offset.checked_add(u64::from(packet.size)).is_some_and(|end| end <= length);
+            && packet.offset.checked_add(size).is_some_and(|end| end <= length);
         expected = expected.saturating_add(i64::from(steps.next().unwrap_or(0)));
         same
-    })
+    }) && total <= length
 }
 
 fn assemble(
@@ -142,26 +165,45 @@ fn assemble(
     Some(packets)
 }
 
-/// Reads some packets, the last ones among them, and compares. The duration of the last one shown
+/// Positions of packets to compare with what FFmpeg reads, ascending: some at even distances, some
+/// keyframes, the last ones stored and shown.
+///
+/// FFmpeg finds the keyframes of H.264 and AV1 by looking at the packets. Those that the table does
+/// not list are not missed: there are only fewer places to start at. Those that it lists wrongly
+/// cost a decode from the start, so a table that is wrong throughout is not believed.
+fn worth_checking(packets: &[PacketInfo], keys_are_listed: bool) -> Vec<usize> {
+    let end = packets.len() - 1;
+    let keys: Vec<usize> = (0..=end).filter(|&at| packets[at].key).collect();
+    let even = |count: usize| (1..=CHECKED).map(move |part| count * part / CHECKED);
+    let mut chosen: Vec<usize> = even(end).collect();
+    chosen.extend(even(keys.len().saturating_sub(1)).filter_map(|at| keys.get(at)));
+    chosen.extend((0..=end).max_by_key(|&at| packets[at].pts));
+    if !keys_are_listed {
+        // At uneven distances, so that no regular group of pictures hides between them.
+        let spread = |part: usize| part * part * end / (CHECKED_KEYS * CHECKED_KEYS);
+        chosen.extend((1..=CHECKED_KEYS).map(spread));
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen
+}
+
+/// Reads the packets at the positions `checked` and compares. The duration of the last one shown
 /// is taken over: it belongs to the index, and FFmpeg has its own rules for it.
 fn confirmed(
     demuxer: &mut Demuxer,
     listed: &[ListedPacket],
     packets: &mut [PacketInfo],
     first: PacketInfo,
+    checked: &[usize],
 ) -> Result<bool> {
     let like = |read: PacketInfo, made: PacketInfo| PacketInfo { duration: 0, ..read } == made;
     if !demuxer.is_at(&listed[0]) || !like(first, packets[0]) {
         return Ok(false);
     }
     packets[0].duration = first.duration;
-    let end = packets.len() - 1;
-    let shown_last = (0..=end).max_by_key(|&at| packets[at].pts).unwrap_or(end);
-    let mut checked: Vec<usize> = (1..=CHECKED).map(|part| end * part / CHECKED).collect();
-    checked.push(shown_last);
-    for at in checked.into_iter().filter(|&at| at > 0) {
+    for &at in checked.iter().filter(|&&at| at > 0) {
         let Some(read) = demuxer.read_at(listed[at].dts)? else { return Ok(false) };
-        packets[at].duration = 0;
         if !demuxer.is_at(&listed[at]) || !like(read, packets[at]) {
             return Ok(false);
         }

@@ -36,7 +36,7 @@ impl Supply {
     /// Lets a later call use what is open.
     pub(crate) fn retire(self, source: &Source, index: &VideoIndex) {
         if let Self::Demuxed(demuxer) = self {
-            pool::give(source, index.serial, demuxer);
+            pool::give(source, index, demuxer);
         }
     }
 
@@ -48,7 +48,9 @@ impl Supply {
         interrupt: &Interrupt<'_>,
     ) -> Result<bool> {
         match self {
-            Self::Direct(direct) => direct.load(index, segment.start, segment.last),
+            // A demuxer has looked at the packet before it called it a keyframe; a table has not.
+            Self::Direct(direct) => Ok(direct.load(index, segment.start, segment.last)?
+                && index.facts.may_start_at(&direct.packet)),
             Self::Demuxed(demuxer) => go_to(demuxer, index, segment, interrupt),
         }
     }

@@ -1,5 +1,6 @@
 //! Index a file and decode frames of it at three places, twice: the second answer must be the
-//! first one's, however damaged the file is.
+//! first one's, however damaged the file is. The short way to the index must give what the long
+//! one gives.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -14,6 +15,9 @@ fuzz_target!(|data: &[u8]| {
     let interrupt = Interrupt::new(&never);
     let Ok(found) = index::open(&source, &interrupt) else { return };
     assert!(!found.is_empty() && found.times().len() == found.len());
+    let scanned = index::build_by_scan(&source, &interrupt).expect("the long way leads there too");
+    assert!(found.pts == scanned.pts && found.order == scanned.order, "two ways, two answers");
+    assert!(found.warnings == scanned.warnings && found.last_duration == scanned.last_duration);
     let wanted = [0, found.len() / 2, found.len() - 1];
     let mut out = vec![0; OPTIONS.frame_bytes(&found) * wanted.len()];
     let Ok(_) = decode_into(&source, &found, &wanted, OPTIONS, &mut out, &interrupt) else { return };

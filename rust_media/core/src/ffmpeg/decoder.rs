@@ -6,6 +6,7 @@ use std::ptr::{self, NonNull};
 use ffmpeg_sys_next as sys;
 
 use super::complaint::Listener;
+use super::nal;
 use super::{describe, Demuxer, Frame, Packet, PacketInfo, StreamFacts, MAX_PIXELS};
 use crate::error::{MediaError, Result};
 
@@ -229,30 +230,20 @@ impl Drop for Decoder {
 }
 
 /// Cuts an H.264 packet off shortly after the header of its first slice, from which on a decoder
-/// knows what pictures it will give. `record` is the stream's `avcC` record (ISO/IEC 14496-15,
-/// 5.3.3.1); None if the stream is stored in another form.
+/// knows what pictures it will give. `record` is the stream's setup data; None if the stream is
+/// not stored with lengths.
 fn start_of_picture(packet: &[u8], record: &[u8]) -> Option<Vec<u8>> {
-    const VERSION: u8 = 1;
     const SLICES: [u8; 2] = [1, 5];
     const KEPT: usize = 256;
-    if *record.first()? != VERSION {
-        return None;
-    }
-    let width = usize::from(record.get(4)? & 3) + 1;
-    let mut at = 0;
-    loop {
-        let body = at + width;
-        let size = packet.get(at..body)?.iter().fold(0, |size, &b| size << 8 | usize::from(b));
-        let unit = packet.get(body..body.checked_add(size)?)?;
-        if SLICES.contains(&(unit.first()? & 0x1f)) {
-            let kept = unit.len().min(KEPT);
-            let mut start = packet[..at].to_vec();
-            start.extend_from_slice(&kept.to_be_bytes()[size_of::<usize>() - width..]);
-            start.extend_from_slice(&unit[..kept]);
-            return (width > 1).then_some(start);
-        }
-        at = body + size;
-    }
+    let width = nal::length_bytes("h264", record).filter(|&width| width > 1)?;
+    let is_slice =
+        |unit: &[u8]| unit.first().is_some_and(|&first| SLICES.contains(&(first & 0x1f)));
+    let (at, unit) = nal::Units::of(packet, width).find(|(_, unit)| is_slice(unit))?;
+    let kept = unit.len().min(KEPT);
+    let mut start = packet[..at].to_vec();
+    start.extend_from_slice(&kept.to_be_bytes()[size_of::<usize>() - width..]);
+    start.extend_from_slice(&unit[..kept]);
+    Some(start)
 }
 
 /// FFmpeg's default decoder, but dav1d for AV1 where it is built in: it is the fastest by far, and

@@ -9,6 +9,7 @@ use ffmpeg_sys_next as sys;
 
 use super::formats::Kind;
 use super::io::{open_nothing, CustomIo};
+use super::nal;
 use super::{describe, initialise, owned_text, Orientation, Parameters, NO_PTS};
 use crate::error::{MediaError, Result};
 use crate::source::Source;
@@ -102,6 +103,8 @@ pub struct Demuxer {
     pub(super) packet: NonNull<sys::AVPacket>,
     pub(super) stream_index: i32,
     pub(super) path: PathBuf,
+    /// Bytes of the lengths between the units of an HEVC stream, whose keyframes are looked at.
+    unit_lengths: Option<usize>,
     /// What FFmpeg reads through; None if it opened the file itself.
     io: Option<CustomIo>,
 }
@@ -209,7 +212,8 @@ impl Demuxer {
             unsafe { sys::avformat_close_input(&raw mut raw) };
             return Err(MediaError::internal(path, "out of memory"));
         };
-        let demuxer = Self { context, packet, stream_index: -1, path: path.to_owned(), io };
+        let path = path.to_owned();
+        let demuxer = Self { context, packet, stream_index: -1, path, unit_lengths: None, io };
         demuxer.check_source()?;
         Ok(demuxer)
     }
@@ -253,8 +257,9 @@ impl Demuxer {
     /// Makes the demuxer drop the packets of all other streams.
     pub(super) fn select(&mut self, stream_index: i32) -> Result<()> {
         self.stream_index = stream_index;
-        self.stream()?;
-        // SAFETY: as in `stream`; `discard` is a plain field meant to be set by the caller.
+        let chosen = self.stream()?;
+        // SAFETY: as in `stream`, whose parameters are valid or null; `discard` is a plain field
+        // meant to be set by the caller.
         unsafe {
             let context = self.context.as_ref();
             for index in 0..context.nb_streams as usize {
@@ -263,6 +268,7 @@ impl Demuxer {
                     (*stream).discard = sys::AVDiscard::AVDISCARD_ALL;
                 }
             }
+            self.unit_lengths = hevc_unit_lengths(chosen.as_ref().codecpar);
         }
         Ok(())
     }
@@ -328,17 +334,25 @@ impl Demuxer {
             }
             // SAFETY: a successful read filled the packet.
             let packet = unsafe { self.packet.as_ref() };
-            if packet.stream_index == self.stream_index {
+            // An empty one stands for a picture that was left out. To a decoder it would mean the
+            // end; FFmpeg's command line tool passes over it, too.
+            if packet.stream_index == self.stream_index && packet.size > 0 {
+                let key = packet.flags & sys::AV_PKT_FLAG_KEY != 0;
                 return Ok(ReadPacket::Packet(PacketInfo {
                     pts: packet.pts,
                     dts: packet.dts,
                     duration: packet.duration,
-                    key: packet.flags & sys::AV_PKT_FLAG_KEY != 0,
+                    key: key && self.is_random_access().unwrap_or(true),
                     discard: packet.flags & sys::AV_PKT_FLAG_DISCARD != 0,
                     corrupt: packet.flags & sys::AV_PKT_FLAG_CORRUPT != 0,
                 }));
             }
         }
+    }
+
+    /// Whether decoding can start at an HEVC packet, whatever the container says.
+    fn is_random_access(&self) -> Option<bool> {
+        nal::is_random_access(self.packet_bytes(), self.unit_lengths?)
     }
 
     pub(super) fn packet(&self) -> *const sys::AVPacket {
@@ -432,6 +446,26 @@ fn open_input(
         code
     };
     (code, NonNull::new(context).filter(|_| code >= 0))
+}
+
+/// The bytes of the lengths between the units of an HEVC stream; None for all others.
+///
+/// # Safety
+/// `parameters` is null or points to valid codec parameters.
+unsafe fn hevc_unit_lengths(parameters: *const sys::AVCodecParameters) -> Option<usize> {
+    // SAFETY: the enum is read as the four-byte integer that it is in C; `extradata_size` readable
+    // bytes stand behind a non-null `extradata`.
+    unsafe {
+        if parameters.is_null() || (*parameters).extradata.is_null() {
+            return None;
+        }
+        let codec = addr_of!((*parameters).codec_id).cast::<u32>().read();
+        if codec != sys::AVCodecID::AV_CODEC_ID_HEVC as u32 {
+            return None;
+        }
+        let size = usize::try_from((*parameters).extradata_size).ok()?;
+        nal::length_bytes("hevc", std::slice::from_raw_parts((*parameters).extradata, size))
+    }
 }
 
 /// Reads the display matrix of a stream as FFmpeg's command line tool does.

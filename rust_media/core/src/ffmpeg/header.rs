@@ -5,7 +5,7 @@ use std::ptr::addr_of;
 use ffmpeg_sys_next as sys;
 
 use super::demuxer::{Demuxer, PacketInfo, StreamFacts, SELF_DESCRIBING};
-use super::{describe, Decoder, ReadPacket};
+use super::{describe, nal, Decoder, Packet, ReadPacket};
 use crate::error::{MediaError, Result};
 
 /// The most pictures by which H.264 may be shown out of decode order (`MAX_DPB_FRAMES`).
@@ -29,23 +29,34 @@ pub(crate) struct ListedPacket {
 impl Demuxer {
     /// Says what the header tells about the only video stream, and reads from that one alone.
     ///
-    /// None where the header does not tell what probing the packets would: other containers,
-    /// several video streams, no constant frame rate. Then nothing is changed, and
-    /// [`Demuxer::probe`] can still be asked.
-    pub(crate) fn header_facts(&mut self) -> Result<Option<StreamFacts>> {
+    /// None where the header does not tell what probing the packets would: other containers, those
+    /// that `understood` (given the names of format and codec) denies, several video streams, no
+    /// constant frame rate. Then nothing is changed, and [`Demuxer::probe`] can still be asked.
+    pub(crate) fn header_facts(
+        &mut self,
+        understood: impl FnOnce(&str, &str) -> bool,
+    ) -> Result<Option<StreamFacts>> {
         let Some(stream) = self.only_video_stream() else { return Ok(None) };
-        // SAFETY: the stream lives as long as the open context; its parameters are checked.
+        // SAFETY: the stream lives as long as the open context; its parameters are not null; names
+        // are static strings or null.
         let told = unsafe {
             let stream = *(*self.context.as_ptr()).streams.add(stream as usize);
-            let format = (*self.context.as_ptr()).iformat;
-            !format.is_null()
-                && SELF_DESCRIBING.contains(&super::owned_text((*format).name).as_str())
+            let parameters = (*stream).codecpar;
+            let codec = addr_of!((*parameters).codec_id).read();
+            let codec = super::owned_text(sys::avcodec_get_name(codec));
+            let format = match (*self.context.as_ptr()).iformat {
+                format if format.is_null() => String::new(),
+                format => super::owned_text((*format).name),
+            };
+            SELF_DESCRIBING.contains(&format.as_str())
+                && understood(&format, &codec)
                 && (*stream).avg_frame_rate.num > 0
                 // Of a constant rate; others are estimated from the first packets.
                 && (*stream).r_frame_rate.num > 0
-                && !(*stream).codecpar.is_null()
-                && (*(*stream).codecpar).width > 0
-                && (*(*stream).codecpar).height > 0
+                && (*parameters).width > 0
+                && (*parameters).height > 0
+                // Matroska tracks taken over from AVI have decode times for time stamps.
+                && (format.starts_with("mov") || (*parameters).codec_tag == 0)
         };
         if !told {
             return Ok(None);
@@ -87,14 +98,8 @@ impl Demuxer {
 
     /// The bytes of the packet that was just read.
     pub(super) fn packet_bytes(&self) -> &[u8] {
-        // SAFETY: the packet is ours, and a packet that was read has `size` bytes of data.
-        unsafe {
-            let packet = self.packet.as_ref();
-            match usize::try_from(packet.size) {
-                Ok(size) if !packet.data.is_null() => std::slice::from_raw_parts(packet.data, size),
-                _ => &[],
-            }
-        }
+        // SAFETY: the packet is ours and borrowed with the demuxer.
+        unsafe { super::packet::bytes_of(self.packet.as_ptr()) }
     }
 
     /// The number of the chosen stream within the container, e.g. `track_ID`.
@@ -104,8 +109,17 @@ impl Demuxer {
         u32::try_from(unsafe { stream.as_ref() }.id).ok()
     }
 
+    /// Time stamp units from one frame to the next, by the rate that the header tells.
+    pub(crate) fn frame_units(&self) -> Option<i64> {
+        let stream = self.stream().ok()?;
+        // SAFETY: as above.
+        let (rate, unit) = unsafe { (stream.as_ref().r_frame_rate, stream.as_ref().time_base) };
+        let units = i64::from(rate.den) * i64::from(unit.den);
+        units.checked_div(i64::from(rate.num) * i64::from(unit.num))
+    }
+
     /// The packets that the container's own index lists for the chosen stream, in decode order;
-    /// None if one of them is hidden by an edit list or has no place.
+    /// None if one of them is empty, is hidden by an edit list or has no place.
     pub(crate) fn listed_packets(&self) -> Option<Vec<ListedPacket>> {
         let stream = self.stream().ok()?.as_ptr();
         // SAFETY: the stream lives as long as the open context; entries are copied at once, and
@@ -115,7 +129,7 @@ impl Demuxer {
             let mut listed = Vec::with_capacity(usize::try_from(count).ok()?);
             for at in 0..count {
                 let entry = sys::avformat_index_get_entry(stream, at).as_ref()?;
-                if entry.flags() & sys::AVINDEX_DISCARD_FRAME != 0 {
+                if entry.flags() & sys::AVINDEX_DISCARD_FRAME != 0 || entry.size() == 0 {
                     return None;
                 }
                 listed.push(ListedPacket {
@@ -126,6 +140,17 @@ impl Demuxer {
                 });
             }
             Some(listed)
+        }
+    }
+
+    /// How many packets with content the container's own index lists for the chosen stream.
+    pub(crate) fn listed_count(&self) -> usize {
+        let Ok(stream) = self.stream() else { return 0 };
+        // SAFETY: as above.
+        unsafe {
+            let count = sys::avformat_index_get_entries_count(stream.as_ptr());
+            let entry = |at| sys::avformat_index_get_entry(stream.as_ptr(), at).as_ref();
+            (0..count).filter_map(entry).filter(|entry| entry.size() > 0).count()
         }
     }
 
@@ -159,6 +184,13 @@ impl Demuxer {
 }
 
 impl StreamFacts {
+    /// Whether decoding can start at a packet that the container calls a keyframe.
+    pub(crate) fn may_start_at(&self, packet: &Packet) -> bool {
+        let width = nal::length_bytes("hevc", self.parameters.extradata());
+        let width = width.filter(|_| self.codec == "hevc");
+        width.and_then(|width| nal::is_random_access(packet.bytes(), width)).unwrap_or(true)
+    }
+
     /// Tells H.264 decoders by how many pictures the stream is shown out of decode order, which
     /// not every stream says itself: a decoder that finds out by and by loses pictures.
     pub(crate) fn set_reordered(&mut self, pictures: usize) {

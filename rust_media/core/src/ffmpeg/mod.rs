@@ -13,6 +13,7 @@ mod formats;
 mod frame;
 mod header;
 mod io;
+mod nal;
 mod packet;
 mod parameters;
 mod resampler;

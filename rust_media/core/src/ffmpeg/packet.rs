@@ -52,8 +52,31 @@ impl Packet {
         Ok(())
     }
 
+    /// What it holds.
+    pub(super) fn bytes(&self) -> &[u8] {
+        // SAFETY: the packet is ours and borrowed.
+        unsafe { bytes_of(self.0.as_ptr()) }
+    }
+
     pub(super) fn as_ptr(&self) -> *const sys::AVPacket {
         self.0.as_ptr()
+    }
+}
+
+/// The bytes of a packet.
+///
+/// # Safety
+/// `packet` is valid, and neither it nor its data is changed or freed as long as the bytes are
+/// used.
+pub(super) unsafe fn bytes_of<'a>(packet: *const sys::AVPacket) -> &'a [u8] {
+    // SAFETY: a packet has `size` bytes behind a non-null `data`.
+    unsafe {
+        match usize::try_from((*packet).size) {
+            Ok(size) if !(*packet).data.is_null() => {
+                std::slice::from_raw_parts((*packet).data, size)
+            }
+            _ => &[],
+        }
     }
 }
 
