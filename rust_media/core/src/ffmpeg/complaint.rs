@@ -12,13 +12,23 @@ use ffmpeg_sys_next as sys;
 /// Decoders that can be listened to at the same time in one process.
 const PLACES: usize = 256;
 
+/// The level of the lines that we send ourselves, to learn whether they are heard.
+const ECHO_LEVEL: c_int = sys::AV_LOG_TRACE;
+
 struct Place {
     taken: AtomicBool,
     heard: AtomicBool,
+    echoed: AtomicBool,
 }
 
-static HALL: [Place; PLACES] =
-    [const { Place { taken: AtomicBool::new(false), heard: AtomicBool::new(false) } }; PLACES];
+impl Place {
+    const fn new() -> Self {
+        let (taken, heard) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { taken, heard, echoed: AtomicBool::new(false) }
+    }
+}
+
+static HALL: [Place; PLACES] = [const { Place::new() }; PLACES];
 
 /// Listens to one decoder, whose context carries [`Self::opaque`].
 #[derive(Debug)]
@@ -44,6 +54,19 @@ impl Listener {
     /// Whether the decoder has complained since the last [`Self::forget`].
     pub(super) fn heard(&self) -> bool {
         HALL[self.place].heard.load(Ordering::Acquire)
+    }
+
+    /// Whether complaints of `context`, which carries [`Self::opaque`], reach us: another library
+    /// in this process may use the same FFmpeg and have taken its log.
+    ///
+    /// # Safety
+    /// `context` points to a valid codec context.
+    pub(super) unsafe fn hears(&self, context: *mut sys::AVCodecContext) -> bool {
+        let echoed = &HALL[self.place].echoed;
+        echoed.store(false, Ordering::Release);
+        // SAFETY: promised by the caller; the text asks for no arguments.
+        unsafe { sys::av_log(context.cast(), ECHO_LEVEL, c"".as_ptr()) };
+        echoed.load(Ordering::Acquire)
     }
 
     /// Starts anew.
@@ -81,7 +104,8 @@ unsafe extern "C" fn listen(
     _arguments: *mut c_void,
 ) {
     const LEVEL_BITS: c_int = 0xff;
-    if context.is_null() || level & LEVEL_BITS > sys::AV_LOG_INFO {
+    let level = level & LEVEL_BITS;
+    if context.is_null() || (level > sys::AV_LOG_INFO && level != ECHO_LEVEL) {
         return;
     }
     // SAFETY: FFmpeg's rule for log contexts: they start with a pointer to their class. Only what
@@ -97,6 +121,33 @@ unsafe extern "C" fn listen(
     let opaque = opaque.cast_const().cast::<Place>();
     if hall.contains(&opaque) {
         // SAFETY: the pointers into the hall that contexts carry are those of `Listener::opaque`.
-        unsafe { (*opaque).heard.store(true, Ordering::Release) };
+        let place = unsafe { &*opaque };
+        let noted = if level == ECHO_LEVEL { &place.echoed } else { &place.heard };
+        noted.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_others_have_taken_is_noticed() {
+        super::super::initialise();
+        let listener = Listener::new().unwrap();
+        // SAFETY: a context without a codec is valid; it is freed at the end.
+        unsafe {
+            let mut context = sys::avcodec_alloc_context3(ptr::null());
+            assert!(!context.is_null() && !listener.hears(context));
+            (*context).opaque = listener.opaque();
+            assert!(listener.hears(context) && !listener.heard());
+            sys::av_log(context.cast(), sys::AV_LOG_INFO, c"concealing".as_ptr());
+            assert!(listener.heard());
+            sys::av_log_set_callback(Some(sys::av_log_default_callback));
+            let deaf = !listener.hears(context);
+            install();
+            assert!(deaf && listener.hears(context));
+            sys::avcodec_free_context(&raw mut context);
+        }
     }
 }

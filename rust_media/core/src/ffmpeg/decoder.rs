@@ -61,6 +61,11 @@ impl Decoder {
         let context = NonNull::new(unsafe { sys::avcodec_alloc_context3(codec) })
             .ok_or_else(|| MediaError::internal(path, "out of memory"))?;
         let listener = if threads > 1 { Listener::new() } else { None };
+        // SAFETY: the context is ours and not open yet; the listener is freed after it.
+        let listener = listener.filter(|listener| unsafe {
+            (*context.as_ptr()).opaque = listener.opaque();
+            listener.hears(context.as_ptr())
+        });
         // Without anyone to listen, damage would go unnoticed.
         let threads = if listener.is_some() { i32::try_from(threads).unwrap_or(1) } else { 1 };
         let decoder = Self { context, path: path.to_owned(), listener };
@@ -76,9 +81,6 @@ impl Decoder {
                     sys::AVRational { num: facts.time_base.0, den: facts.time_base.1 };
                 (*raw).thread_count = threads;
                 (*raw).thread_type = sys::FF_THREAD_FRAME;
-                if let Some(listener) = &decoder.listener {
-                    (*raw).opaque = listener.opaque();
-                }
                 (*raw).max_pixels = MAX_PIXELS;
                 if facts.codec == "mjpeg" {
                     (*raw).get_buffer2 = Some(blank_buffer);
@@ -106,11 +108,13 @@ impl Decoder {
         unsafe { (*self.context.as_ptr()).skip_frame = level };
     }
 
-    /// Whether a decoder with threads has met anything unusual since [`Decoder::flush`]: then its
-    /// frames may be damaged or depend on timing. To be asked when it is drained.
+    /// Whether a decoder with threads has met anything unusual since [`Decoder::flush`], or may
+    /// have: then its frames may be damaged or depend on timing. To be asked when it is drained.
     #[must_use]
     pub fn has_complained(&self) -> bool {
-        self.listener.as_ref().is_some_and(Listener::heard)
+        // SAFETY: the context is ours.
+        let hears = |listener: &Listener| unsafe { listener.hears(self.context.as_ptr()) };
+        self.listener.as_ref().is_some_and(|listener| listener.heard() || !hears(listener))
     }
 
     /// Sends a packet. False if the decoder refused it as damaged.
