@@ -209,6 +209,29 @@ def test_an_array_that_does_not_fit_is_refused(clips, out):
         read_frames(clips["b_frames"], [0, 1, 2], out=out)
 
 
+def test_an_array_is_written_by_one_call_at_a_time(clips):
+    many = np.zeros((5, 64, 96, 3), np.uint8)
+    told = []
+
+    class Reader:
+        """Asks for frames into an overlapping array whenever it is read."""
+
+        name = "reader"
+        data = clips["b_frames"].read_bytes()
+        size = len(data)
+
+        def read_at(self, offset: int, size: int) -> bytes:
+            try:
+                read_frames(clips["intra"], [0, 1, 2], out=many[2:])
+            except ValueError as error:
+                told.append(str(error))
+            return self.data[offset : offset + size]
+
+    frames = read_frames(Reader(), [4, 5, 6], out=many[:3])
+    assert "another call is writing to out, or a part of it" in told
+    assert np.array_equal(frames, read_frames(clips["b_frames"], [4, 5, 6]))
+
+
 def ffprobe(path):
     """Facts and presentation times of the best video stream, as FFmpeg's own tool sees them."""
     command = ["ffprobe", "-v", "quiet", "-of", "json", "-select_streams", "v:0"]

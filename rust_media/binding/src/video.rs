@@ -125,7 +125,9 @@ pub fn read_frames<'py>(
         ));
     }
     let frames = frames_array(py, [indices.len(), height as usize, width as usize, 3], out)?;
-    let mut writable = frames.try_readwrite()?;
+    let mut writable = frames
+        .try_readwrite()
+        .map_err(|_| PyValueError::new_err("another call is writing to out, or a part of it"))?;
     let pixels = writable.as_slice_mut()?;
     let warnings = medium.work(py, |source, interrupt| {
         decode_into(source, &index, &indices, options, pixels, interrupt)
@@ -163,11 +165,14 @@ pub fn frames_array<'py>(
         Ok(text) => text.to_string(),
         Err(_) => "none".to_owned(),
     };
+    let writable = given.getattr("flags").and_then(|flags| flags.getattr("writeable")?.is_truthy());
+    let state = if matches!(writable, Ok(false)) { "a read-only" } else { "a" };
     Err(PyValueError::new_err(format!(
-        "out must be a writable, C-contiguous uint8 array of shape {shape:?}; got {} with shape {} \
-         and dtype {}",
+        "out must be a writable, C-contiguous uint8 array of shape {shape:?}; got {state} {} with \
+         shape {}, strides {} and dtype {}",
         given.get_type(),
         describe("shape"),
+        describe("strides"),
         describe("dtype")
     )))
 }
