@@ -202,17 +202,16 @@ impl VideoIndex {
 /// Everything that [`Source::check`] and [`Demuxer::open`] refuse; `Decode` if no frame can be
 /// found; `Unreadable` if the source fails while it is read.
 pub fn open(source: &Source, interrupt: &Interrupt<'_>) -> Result<Arc<VideoIndex>> {
-    let Some(key) = source.check()? else {
-        let index = watched(interrupt, || build(source, interrupt))?;
-        interrupt.check(source.name())?;
-        return Ok(Arc::new(index));
+    let built = || {
+        let index = watched(interrupt, || build(source, interrupt));
+        // A read that was broken off looks like the end of the file, or like damage.
+        interrupt.check(source.name()).and(index)
     };
+    let Some(key) = source.check()? else { return built().map(Arc::new) };
     if let Some(found) = cache::get(source.name(), &key) {
         return Ok(found);
     }
-    let mut index = watched(interrupt, || build(source, interrupt))?;
-    // A read that was broken off looks like the end of the file.
-    interrupt.check(source.name())?;
+    let mut index = built()?;
     index.identity = Some(key.clone());
     index.check_unchanged(source)?;
     let index = Arc::new(index);

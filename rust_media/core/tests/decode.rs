@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use media_core::interrupt::never;
+use media_core::source::ReadAt;
 use media_core::video::{decode_into, FrameOptions};
 use media_core::{index, Interrupt, MediaError, Source};
 
@@ -108,6 +111,42 @@ fn being_told_to_stop_is_an_error_of_its_own() {
         decode_into(&Source::file(&path), &index, &[3], NATIVE, &mut out, &Interrupt::new(&stop))
             .unwrap_err();
     assert!(matches!(error, MediaError::Interrupted { .. }));
+}
+
+/// The start of a clip, then nothing but zeros, which FFmpeg searches through for more.
+#[derive(Debug)]
+struct Endless {
+    start: Vec<u8>,
+    reads: Arc<AtomicUsize>,
+}
+
+impl ReadAt for Endless {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        buffer.fill(0);
+        let rest = self.start.get(offset as usize..).unwrap_or_default();
+        let read = rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&rest[..read]);
+        Ok(buffer.len())
+    }
+
+    fn len(&self) -> u64 {
+        1 << 40
+    }
+}
+
+#[test]
+fn a_search_through_any_source_can_be_broken_off() {
+    let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/video/seed_h264.mkv");
+    let start = std::fs::read(seed).unwrap();
+    let reads = Arc::new(AtomicUsize::new(0));
+    let endless =
+        Endless { start: start[..start.len() * 2 / 3].to_vec(), reads: Arc::clone(&reads) };
+    let source = Source::reader(Arc::new(endless), "endless.mkv");
+    let stop = || reads.load(Ordering::Relaxed) > 50;
+    let error = index::open(&source, &Interrupt::new(&stop)).unwrap_err();
+    assert!(matches!(error, MediaError::Interrupted { .. }), "{error}");
+    assert!(reads.load(Ordering::Relaxed) < 100);
 }
 
 #[test]

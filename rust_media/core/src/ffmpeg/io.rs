@@ -105,6 +105,10 @@ unsafe extern "C" fn read_packet(opaque: *mut c_void, buffer: *mut u8, size: c_i
     }
     // SAFETY: FFmpeg hands back the pointer that `new` gave it, one call at a time.
     let state = unsafe { &mut *opaque.cast::<State>() };
+    // FFmpeg itself only asks about files that it opened.
+    if super::watch::is_stopped() {
+        return sys::AVERROR_EXIT;
+    }
     // A source that failed once is not asked again, so that the first reason is the one told.
     if state.failure.is_some() {
         return sys::AVERROR(sys::EIO);

@@ -22,7 +22,7 @@ impl Drop for Restore {
     }
 }
 
-/// Runs `work`; reads of plain files that this thread does meanwhile fail once `interrupt` asks to
+/// Runs `work`; reads by FFmpeg that this thread does meanwhile fail once `interrupt` asks to
 /// stop. They look like the end of the file, so the caller has to check `interrupt` afterwards.
 pub fn watched<T>(interrupt: &Interrupt<'_>, work: impl FnOnce() -> T) -> T {
     let current = NonNull::from(interrupt).cast::<Interrupt<'static>>();
@@ -36,11 +36,16 @@ pub(super) fn callback() -> sys::AVIOInterruptCB {
 }
 
 unsafe extern "C" fn asks_to_stop(_: *mut c_void) -> c_int {
-    let Some(current) = CURRENT.get() else { return 0 };
+    c_int::from(is_stopped())
+}
+
+/// Whether what this thread is at should be broken off.
+pub(super) fn is_stopped() -> bool {
+    let Some(current) = CURRENT.get() else { return false };
     // SAFETY: `watched` on this thread holds the reference that this came from, and takes the
     // pointer away before it ends.
     let interrupt = unsafe { current.as_ref() };
     // A panic must not cross into C; the next check on the Rust side meets its cause again.
     let stop = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| interrupt.asks_to_stop()));
-    c_int::from(stop.unwrap_or(true))
+    stop.unwrap_or(true)
 }
