@@ -92,7 +92,8 @@ lmms media probe | frames | doctor | build-lance: works on media; no model
 
   lmms media frames FILE [-o SHEET.png] [--dir DIR] [--columns N] [--json]
     writes the chosen frames, with indices and times, as one picture
-    (frames.png), or with --dir each as a PNG file of its own size
+    (frames.png; never over the clip), or with --dir each as a PNG file of
+    its own size
     --num-frames N       evenly spread; 8 if nothing is chosen
     --fps RATE           frames per second, at most --max-frames N
     --indices I,J,...    positions from 0

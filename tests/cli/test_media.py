@@ -101,6 +101,32 @@ def test_frames_of_a_task(lmms, clip):
     assert lmms(*words, "media.num_frames=3").json["indices"] == [0, 586, 1173]
 
 
+@pytest.mark.parametrize("output", ["CLIP", "phone.jpg", "x.xyz", "other.mp4", "sheet"])
+def test_frames_never_writes_over_anything_but_a_picture(lmms, clip, tmp_path, output):
+    (tmp_path / "other.mp4").write_text("precious")
+    before = clip.read_bytes()
+    name = clip.name if output == "CLIP" else output
+    result = lmms("media", "frames", clip.name, "--num-frames", "1", "-o", name)
+    assert result.code == 2
+    assert "allowed: names that end in .png" in result.err
+    assert clip.read_bytes() == before
+    assert (tmp_path / "other.mp4").read_text() == "precious"
+    assert not (tmp_path / "frames.png").exists()
+
+
+def test_frames_never_writes_over_what_it_reads(lmms, clip, tmp_path):
+    clip.rename(tmp_path / "clip.png")
+    (tmp_path / "link.PNG").symlink_to("clip.png")
+    before = (tmp_path / "clip.png").read_bytes()
+    locator = f"bytes://0-{len(before)}::clip.png"
+    for source, name in (("clip.png", "clip.png"), ("clip.png", "link.PNG"), (locator, "clip.png")):
+        result = lmms("media", "frames", source, "--num-frames", "1", "-o", name)
+        assert (result.code, "would be overwritten" in result.err) == (2, True), result.err
+    assert (tmp_path / "clip.png").read_bytes() == before
+    for _ in range(2):  # A sheet of before is replaced.
+        assert lmms("media", "frames", "clip.png", "-o", "sheet.png").code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -41,16 +41,44 @@ def main(words: Sequence[str]) -> int:
         )
     policy = policies.read_policy(arguments, overrides)
     columns = policies.number(arguments, "--columns")
+    folder = arguments.value("--dir")
+    sheet = arguments.value("--output") or (None if folder is not None else _DEFAULT_SHEET)
+    if sheet is not None:
+        _refuse_target(sheet, path)
     batch = _decode(path, policy)
     written: dict[str, Any] = {}
-    folder = arguments.value("--dir")
     if folder is not None:
         written["files"] = _write_files(path, policy, batch, Path(folder))
-    sheet = arguments.value("--output") or (None if folder is not None else _DEFAULT_SHEET)
     if sheet is not None:
         written["sheet"] = _write_sheet(batch, Path(sheet), columns)
     _print(path, batch, written, as_json=arguments.has("--json"))
     return 0
+
+
+def _refuse_target(sheet: str, source: str) -> None:
+    """Keeps a slip of the fingers from writing a picture over a clip.
+
+    Raises:
+        ConfigError: The output is not named `.png`, or is the source or a file that holds it.
+    """
+    if Path(sheet).suffix.lower() != ".png":
+        raise ConfigError(
+            f"the sheet is a PNG picture and cannot be called {sheet!r}",
+            origin="--output",
+            allowed="names that end in .png",
+            hint=f"-o {Path(sheet).stem or 'sheet'}.png",
+        )
+    for held in (source, source.rpartition("::")[2]):
+        try:
+            same = Path(sheet).samefile(held)
+        except (OSError, ValueError):
+            continue
+        if same:
+            raise ConfigError(
+                f"{sheet!r} is the file whose frames are shown, and would be overwritten",
+                origin="--output",
+                allowed="another name that ends in .png",
+            )
 
 
 def _decode(path: str, policy: FramePolicy) -> FrameBatch:
