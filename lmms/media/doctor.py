@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from lmms.errors import MediaError
+from lmms.media.audio import AudioInfo, probe_audio, read_audio
 from lmms.media.errors import (
     MediaNotFoundError,
     MediaRangeError,
@@ -38,6 +39,10 @@ Depth = Literal["index", "chosen", "full"]
 _RANK: Final = {"error": 0, "warning": 1, "note": 2}
 #: Frames that nobody looks at are made this small, which decodes them all the same.
 _TINY: Final = (8, 8)
+#: Sound that nobody listens to: all of it is decoded, and 1 MiB is kept for four minutes.
+_SOUND_RATE: Final = 1000
+#: Longer sound is not decoded to its end, so that its samples fit into memory.
+_SOUND_SECONDS: Final = 8 * 3600.0
 _CODES: Final[tuple[tuple[type[MediaError], str], ...]] = (
     (MediaNotFoundError, "missing"),
     (MediaUnreadableError, "unreadable"),
@@ -54,9 +59,10 @@ class Finding:
     """One thing that was found out about a medium."""
 
     code: str
-    """Stable name: missing, empty, unreadable, no_video, undecodable, too_large, unsupported,
-    out_of_range, timeout, crash (errors); a code of `MediaWarning`, over_budget (warnings);
-    rotated, variable_rate, few_frames, capped, resized, duplicate, not_examined (notes)."""
+    """Stable name: missing, empty, unreadable, no_video, no_audio, undecodable, too_large,
+    unsupported, out_of_range, timeout, crash (errors); a code of `MediaWarning`, over_budget
+    (warnings); rotated, variable_rate, few_frames, capped, resized, duplicate, not_examined, and
+    unsupported for what no sample shows (notes)."""
     severity: Severity
     """`error`: loading it fails, and its samples with it. `warning`: it is shown, but damaged or
     at a price. `note`: a fact that is dealt with."""
@@ -82,6 +88,7 @@ class Examination:
     findings: tuple[Finding, ...] = ()
     """Worst first."""
     info: VideoInfo | None = None
+    sound: AudioInfo | None = None
     size: tuple[int, int] | None = None
     """(height, width) within the policy's pixel bounds, before a model's own sizing rule."""
     indices: tuple[int, ...] = ()
@@ -171,7 +178,7 @@ class _Ward:
             elif ref.kind == "image":
                 found = self._image(subject)
             else:
-                found = _other(subject)
+                found = self._sound(subject)
         except MediaError as error:
             return Examination(subject=subject, findings=(_failure(error, ref),))
         extra = [] if self.budget_bytes is None else _over_budget(found, self.budget_bytes)
@@ -219,6 +226,25 @@ class _Ward:
         size = bounded_size(*native, *bounds)
         return Examination(subject=subject, findings=tuple(_resized(native, size)), size=size)
 
+    def _sound(self, subject: Subject) -> Examination:
+        """Examines sound in this process: workers decode what a run loads, pictures only."""
+        medium = medium_of(subject.ref)
+        info, findings = probe_audio(medium), []
+        if self.depth != "index":
+            clip = read_audio(medium, sample_rate=_SOUND_RATE, channels=1, end=_SOUND_SECONDS)
+            findings = [Finding(w.code, "warning", w.message) for w in clip.warnings]
+            if not clip.samples.size:
+                findings.append(Finding("undecodable", "error", "no sound can be decoded"))
+            if clip.duration_seconds >= _SOUND_SECONDS:
+                message = f"what comes after {_SOUND_SECONDS / 3600:g} hours is not examined"
+                findings.append(Finding("not_examined", "note", message))
+        try:
+            self._load(subject.ref)
+        except MediaUnsupportedError as error:  # As the loader of a run will say.
+            needed: Severity = "error" if subject.samples else "note"
+            findings.append(Finding("unsupported", needed, " ".join(str(error).split())))
+        return Examination(subject=subject, findings=tuple(findings), sound=info)
+
     def _probe(self, ref: MediaRef) -> VideoInfo:
         if self.isolation is None or ref.path is None:
             return probe(medium_of(ref))
@@ -239,6 +265,8 @@ def _failure(error: MediaError, ref: MediaRef) -> Finding:
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "undecodable")
     if code == "undecodable" and "no video stream" in error.message:
         code = "no_video"
+    if code == "undecodable" and "no audio stream" in error.message:
+        code = "no_audio"
     if code == "undecodable" and ref.path is not None and _is_empty(ref.path):
         code = "empty"
     return Finding(code, "error", " ".join(str(error).split()))
@@ -293,14 +321,6 @@ def _resized(native: tuple[int, int], size: tuple[int, int]) -> list[Finding]:
 
 def _by(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
-
-
-def _other(subject: Subject) -> Examination:
-    """A medium that is only looked for, not into."""
-    if subject.ref.path is not None:
-        hash_file(subject.ref.path)
-    message = f"a medium of the kind {subject.ref.kind} is there; its content is not examined"
-    return Examination(subject=subject, findings=(Finding("not_examined", "note", message),))
 
 
 def _over_budget(found: Examination, budget_bytes: int) -> list[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import wave
 
 import numpy as np
 import pytest
@@ -206,6 +207,26 @@ def test_doctor_of_a_task_with_a_missing_clip(lmms, tmp_path):
     assert result.json["errors"] == 2
     assert result.json["samples_failing"] == ["0", "1", "2", "3"]
     assert {f["code"] for i in result.json["items"] for f in i["findings"]} == {"missing"}
+
+
+def test_doctor_of_a_task_with_sound(lmms, tmp_path):
+    """The run would load none of it, and says so in the same words."""
+    with wave.open(str(tmp_path / "tone.wav"), "wb") as out:
+        out.setparams((1, 2, 8000, 0, "NONE", ""))
+        out.writeframes(bytes(1600))
+    (tmp_path / "rows.jsonl").write_text('{"id": "0", "sound": "tone.wav", "q": "?", "a": "x"}')
+    (tmp_path / "tasks").mkdir()
+    task = MINE.format(data=tmp_path / "rows.jsonl").replace("video: video", "audio: sound")
+    (tmp_path / "tasks" / "mine.yaml").write_text(task.replace("[text, video]", "[text, audio]"))
+    result = lmms("media", "doctor", "mine", f"env.task_paths=[{tmp_path / 'tasks'}]")
+    assert result.code == 4, result.err
+    assert "unsupported: audio given as a path cannot be loaded" in result.out
+    assert "run: 1 sample fails: 0" in result.out
+    bare = lmms("media", "doctor", "tone.wav", "--all")
+    assert bare.code == 0
+    assert "run: 0.100 s of pcm_s16le sound, 8000 Hz, 1 channel" in bare.out
+    (tmp_path / "tone.wav").write_text("nonsense")
+    assert lmms("media", "doctor", "tone.wav").code == 4
 
 
 def test_doctor_of_bare_files(lmms, clip, tmp_path):

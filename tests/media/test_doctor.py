@@ -1,15 +1,21 @@
 """Examining media before a run: one finding per defect, none for what is fine."""
 
+import io
+import math
 import os
 import shutil
+import struct
 import threading
+import wave
 
 import numpy as np
 import pytest
 
 from lmms.media import encode_image
 from lmms.media.doctor import Subject, SubjectList, examine
+from lmms.media.errors import MediaUnsupportedError
 from lmms.media.isolation import Isolation
+from lmms.media.loading import load
 from lmms.types import FramePolicy, MediaRef
 
 
@@ -21,6 +27,21 @@ def video(path, *samples, **policy):
 def one(subject, **options):
     (found,) = examine([subject], **options)
     return found
+
+
+def sound(path, *samples):
+    ref = MediaRef(kind="audio", path=str(path))
+    return Subject(ref=ref, name=str(path), samples=frozenset(samples))
+
+
+def tone(count=4000, rate=8000):
+    """Bytes of a wave file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((1, 2, rate, 0, "NONE", ""))
+        values = (int(9000 * math.sin(n / 20)) for n in range(count))
+        out.writeframes(b"".join(struct.pack("<h", value) for value in values))
+    return file.getvalue()
 
 
 def codes(examination):
@@ -122,6 +143,48 @@ def test_images_from_files_and_from_bytes(tmp_path):
     assert one(Subject(ref=cases["fine"], name="picture")).size == (20, 30)
 
 
+@pytest.mark.parametrize("depth", ["index", "chosen", "full"])
+def test_broken_sound_is_an_error(clips, tmp_path, depth):
+    text, empty = tmp_path / "a.wav", tmp_path / "b.mp3"
+    text.write_text("nonsense")
+    empty.touch()
+    silent = tmp_path / "silent.m4a"
+    shutil.copy(clips["b_frames"], silent)
+    wrong = {
+        text: "undecodable",
+        empty: "empty",
+        silent: "no_audio",
+        tmp_path / "none.wav": "missing",
+        tmp_path: "unreadable",
+    }
+    for path, code in wrong.items():
+        found = one(sound(path), depth=depth)
+        assert (found.status, codes(found)) == ("error", [code])
+
+
+def test_sound_is_decoded(tmp_path):
+    whole, cut = tmp_path / "whole.wav", tmp_path / "cut.wav"
+    whole.write_bytes(tone())
+    cut.write_bytes(tone()[:4000])
+    found = one(sound(whole))
+    assert found.status == "fine"
+    assert found.sound is not None
+    assert (found.sound.sample_rate, found.sound.channels, found.nbytes) == (8000, 1, 0)
+    assert one(sound(cut)).status == "warning"
+    assert codes(one(sound(cut)))[0] == "truncated"
+
+
+def test_sound_that_no_run_can_load_is_an_error_of_its_samples(tmp_path):
+    path = tmp_path / "whole.wav"
+    path.write_bytes(tone())
+    needed, bare = one(sound(path, "a")), one(sound(path))
+    assert (needed.status, codes(needed)) == ("error", ["unsupported"])
+    with pytest.raises(MediaUnsupportedError) as refused:
+        load(sound(path).ref)
+    assert refused.value.message in needed.findings[0].message
+    assert (bare.status, codes(bare)) == ("fine", ["unsupported"])
+
+
 def test_the_worst_comes_first(clips, damaged, tmp_path):
     cut = damaged(clips["mkv"], 0.5)
     few, many = tmp_path / "few.mp4", tmp_path / "many.mp4"
@@ -164,11 +227,13 @@ def test_an_interruption_ends_it(clips):
 def test_isolated_examinations_find_the_same(clips, damaged, tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "picture.png").write_bytes(encode_image(np.zeros((20, 30, 3), np.uint8)))
+    (tmp_path / "tone.wav").write_bytes(tone())
     subjects = [
         video(clips["rotated_90"], num_frames=3),
         video(damaged(clips["mkv"], 0.5)),
         video(tmp_path / "text.mp4"),
         Subject(ref=MediaRef(kind="image", path=str(tmp_path / "picture.png")), name="picture"),
+        sound(tmp_path / "tone.wav", "a"),
     ]
     with Isolation(workers=1) as isolation:
         assert examine(subjects, isolation=isolation) == examine(subjects)

@@ -18,6 +18,7 @@ from lmms.cli.media.probe import shown_name
 from lmms.errors import ConfigError, MediaError, RunInterruptedError
 
 if TYPE_CHECKING:
+    from lmms.media.audio import AudioInfo
     from lmms.media.doctor import Depth, Examination
 
 _FLAGS = {
@@ -137,6 +138,8 @@ def _effect(examination: Examination) -> str:
         more = ", …" if len(samples) > _MAX_SAMPLES_NAMED else ""
         return f"{_count(len(samples), 'sample')} fail{'s' * (len(samples) == 1)}: {named}{more}"
     shown = "" if not samples else f"; in {_count(len(samples), 'sample')}"
+    if examination.sound is not None:
+        return f"{_heard(examination.sound)}{shown}"
     if examination.size is None:
         return f"it is loaded{shown}"
     height, width = examination.size
@@ -147,6 +150,13 @@ def _effect(examination: Examination) -> str:
         indices = [*indices[: _MAX_INDICES - 2], "…", indices[-1]]
     taken = _count(len(examination.indices), "frame")
     return f"{taken} ({', '.join(indices)}) at {width}x{height}{shown}"
+
+
+def _heard(sound: AudioInfo) -> str:
+    """Says what a sound file holds, as `probe` does."""
+    seconds = "" if sound.duration_seconds is None else f"{sound.duration_seconds:.3f} s of "
+    channels = _count(sound.channels, "channel")
+    return f"{seconds}{sound.codec} sound, {sound.sample_rate} Hz, {channels}"
 
 
 def _count(number: int, what: str) -> str:
@@ -198,7 +208,7 @@ def _document(
 
 
 def _item(examination: Examination) -> dict[str, Any]:
-    ref, info = examination.subject.ref, examination.info
+    ref, info, sound = examination.subject.ref, examination.info, examination.sound
     item: dict[str, Any] = {
         "name": examination.subject.name,
         "kind": ref.kind,
@@ -220,6 +230,13 @@ def _item(examination: Examination) -> dict[str, Any]:
             "codec": info.codec,
             "rotation": info.rotation,
             "is_vfr": info.is_vfr,
+        }
+    if sound is not None:
+        item |= {
+            "duration_seconds": sound.duration_seconds,
+            "codec": sound.codec,
+            "sample_rate": sound.sample_rate,
+            "channels": sound.channels,
         }
     if ref.path is not None:
         item["bytes_of_file"] = _file_size(ref.path)
