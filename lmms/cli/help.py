@@ -99,11 +99,15 @@ lmms media probe | frames | doctor | build-lance: works on media; no model
     --indices I,J,...    positions from 0
     --times S,S,...      seconds from the first frame
     --task TASK WORDS    the task's own frames, e.g. media.num_frames=4
+    WORDS of media       by name, e.g. media=qwen_vl media.max_frames=32
 
   lmms media doctor TASK | FOLDER | FILE... [WORDS] [--json]
     checks all media of a task, a folder or files before a run, in parallel:
     missing, damaged, rotated, of variable rate, over budget, duplicate; and
     says which frames a run takes and how many samples would fail
+    --num-frames, --fps, --max-frames, --indices, --times, --task, and words
+    like media=qwen_vl   choose the frames of a folder or files, as above
+    --workers N          media that are examined at the same time
     --full               decodes every frame, not only those that are taken
     --quick              only reads the indexes
     --all                lists also what is fine

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmms.planning.build import build_plan
+    from lmms.planning.build import build_plan, clip_policy
     from lmms.planning.ready import check_ready
 
-__all__ = ["build_plan", "check_ready"]
+__all__ = ["build_plan", "check_ready", "clip_policy"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,6 +19,10 @@ def __getattr__(name: str) -> Any:
         from lmms.planning.build import build_plan
 
         return build_plan
+    if name == "clip_policy":
+        from lmms.planning.build import clip_policy
+
+        return clip_policy
     if name == "check_ready":
         from lmms.planning.ready import check_ready
 

@@ -14,7 +14,7 @@ from lmms.errors import PlanError
 from lmms.models.base import MODELS, Model
 from lmms.planning.estimates import estimate_task
 from lmms.planning.versions import installed_version, versions_for
-from lmms.requests import resolve_generation, resolve_media
+from lmms.requests import resolve_frames, resolve_generation, resolve_media
 from lmms.tasks import TaskSpec, load_spec
 from lmms.types import FramePolicy, GenerationArgs
 
@@ -180,7 +180,7 @@ def plan_task(
     repeats = _first(ref.repeats, config.repeats, spec.repeats)
     embedded = config.env.data == "embedded" and spec.dataset.embedded is not None
     _check_control(spec, media.control)
-    _check_pixels(spec, media)
+    _check_pixels(media, f"media settings of task {spec.name!r}")
     _check_sampling(spec, media)
     estimates = estimate_task(
         spec,
@@ -221,31 +221,35 @@ def _check_control(spec: TaskSpec, control: str | None) -> None:
     )
 
 
-def _check_pixels(spec: TaskSpec, media: FramePolicy) -> None:
+def clip_policy(config: RunConfig) -> FramePolicy:
+    """Returns the frames that a clip gives which no task shows: defaults < group `media`.
+
+    Raises:
+        PlanError: The settings cannot be met, or their back end is not installed.
+    """
+    media = resolve_frames(_frames(config.media), origin="group media")
+    _check_pixels(media, "group media")
+    _check_rule(media, "group media")
+    return media
+
+
+def _check_pixels(media: FramePolicy, origin: str) -> None:
     """Refuses a pixel budget that no frame can meet, before every sample fails by it."""
     if media.min_pixels and media.max_pixels and media.min_pixels > media.max_pixels:
         raise PlanError(
             f"min_pixels={media.min_pixels} is above max_pixels={media.max_pixels}",
-            origin=f"media settings of task {spec.name!r}",
+            origin=origin,
             hint="raise media.max_pixels or lower media.min_pixels",
         )
 
 
 def _check_sampling(spec: TaskSpec, media: FramePolicy) -> None:
     """Refuses what every sample would fail by, and keyframes where no frames are taken."""
-    from lmms.media.sampling import missing_settings
-
-    if has_frames(spec) or frames_as_pictures(spec):
-        from lmms.media.backends import check_installed
-
-        check_installed(media.backend)
-    missing = missing_settings(media)
-    if missing and has_frames(spec):
-        raise PlanError(
-            f"the sampling rule {media.rule!r} needs {' and '.join(missing)}",
-            origin=f"media settings of task {spec.name!r}",
-            hint=f"set media.{missing[0]}",
-        )
+    origin = f"media settings of task {spec.name!r}"
+    if has_frames(spec):
+        _check_rule(media, origin)
+    elif frames_as_pictures(spec):
+        _check_backend(media)
     if media.strategy != "exact" and not (has_frames(spec) or frames_as_pictures(spec)):
         raise PlanError(
             f"media.strategy={media.strategy} would change nothing: "
@@ -253,6 +257,26 @@ def _check_sampling(spec: TaskSpec, media: FramePolicy) -> None:
             origin="media.strategy",
             hint="leave it out, or choose other tasks: lmms ls tasks --match video",
         )
+
+
+def _check_rule(media: FramePolicy, origin: str) -> None:
+    """Refuses a decoder that is not there, and a rule without the numbers that it goes by."""
+    from lmms.media.sampling import missing_settings
+
+    _check_backend(media)
+    missing = missing_settings(media)
+    if missing:
+        raise PlanError(
+            f"the sampling rule {media.rule!r} needs {' and '.join(missing)}",
+            origin=origin,
+            hint=f"set media.{missing[0]}",
+        )
+
+
+def _check_backend(media: FramePolicy) -> None:
+    from lmms.media.backends import check_installed
+
+    check_installed(media.backend)
 
 
 def _data_of(spec: TaskSpec, *, embedded: bool) -> str:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lmms.requests.context import RenderContext
     from lmms.requests.episode import EpisodeTools, open_episode
-    from lmms.requests.resolve import resolve_generation, resolve_media
+    from lmms.requests.resolve import resolve_frames, resolve_generation, resolve_media
 
 __all__ = [
     "EpisodeTools",
     "RenderContext",
     "open_episode",
+    "resolve_frames",
     "resolve_generation",
     "resolve_media",
 ]
@@ -21,6 +22,7 @@ _HOMES = {
     "EpisodeTools": "lmms.requests.episode",
     "RenderContext": "lmms.requests.context",
     "open_episode": "lmms.requests.episode",
+    "resolve_frames": "lmms.requests.resolve",
     "resolve_generation": "lmms.requests.resolve",
     "resolve_media": "lmms.requests.resolve",
 }

@@ -48,11 +48,12 @@ def resolve_generation(spec: TaskSpec, *layers: Any) -> GenerationArgs:
         UnknownNameError: A layer holds an unknown argument.
         ConfigError: The arguments contradict each other.
     """
+    origin = f"task {spec.name}"
     values: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     set_by: dict[str, int] = {}
     for number, layer in enumerate((spec.generation, *layers)):
-        for name, value in _said(layer, _GENERATION, "generation argument", spec.name).items():
+        for name, value in _said(layer, _GENERATION, "generation argument", origin).items():
             if name == "extra":
                 extra |= value
                 continue
@@ -83,16 +84,29 @@ def resolve_media(spec: TaskSpec, *layers: Any) -> FramePolicy:
     Raises:
         UnknownNameError: A layer holds an unknown field, or an unknown option of one.
     """
+    return resolve_frames(spec.media, *layers, origin=f"task {spec.name}")
+
+
+def resolve_frames(*layers: Any, origin: str) -> FramePolicy:
+    """Returns the frame policy of the given layers alone, as `resolve_media` does with a task's.
+
+    Args:
+        layers: Mappings or config sections, weakest first.
+        origin: Whose they are, for messages.
+
+    Raises:
+        UnknownNameError: As `resolve_media`.
+    """
     values: dict[str, Any] = {}
-    for layer in (spec.media, *layers):
-        said = _said(layer, _MEDIA, "media field", spec.name)
+    for layer in layers:
+        said = _said(layer, _MEDIA, "media field", origin)
         if any(name in said for name in _DECIDING):
             values = _replaced(values, said)
         values |= {name: _plain(name, value) for name, value in said.items()}
     for name, allowed in _OPTIONS.items():
         if name in values and values[name] not in allowed:
-            kind, where = f"media.{name}", f"task {spec.name}"
-            raise UnknownNameError(kind, str(values[name]), allowed, origin=where, list_all=True)
+            kind = f"media.{name}"
+            raise UnknownNameError(kind, str(values[name]), allowed, origin=origin, list_all=True)
     return FramePolicy(**values)
 
 
@@ -107,7 +121,7 @@ def _replaced(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, A
     return left
 
 
-def _said(layer: Any, allowed: tuple[str, ...], kind: str, task: str) -> dict[str, Any]:
+def _said(layer: Any, allowed: tuple[str, ...], kind: str, origin: str) -> dict[str, Any]:
     if layer is None:
         return {}
     if hasattr(layer, "model_dump"):
@@ -116,7 +130,7 @@ def _said(layer: Any, allowed: tuple[str, ...], kind: str, task: str) -> dict[st
         raise TypeError(f"a layer must be a mapping or a config section, not {type(layer)}")
     for name in layer:
         if name not in allowed and name not in _NOT_POLICY:
-            raise UnknownNameError(kind, str(name), allowed, origin=f"task {task}", list_all=True)
+            raise UnknownNameError(kind, str(name), allowed, origin=origin, list_all=True)
     return {k: v for k, v in layer.items() if v is not None and k in allowed}
 
 

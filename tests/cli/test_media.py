@@ -102,6 +102,33 @@ def test_frames_of_a_task(lmms, clip):
     assert lmms(*words, "media.num_frames=3").json["indices"] == [0, 586, 1173]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["media=qwen_vl"],
+        ["media=qwen3_vl", "media.max_frames=20"],
+        ["media.sampling=longvideobench"],
+        ["media.fps=1", "media.max_frames=10"],
+        ["media=keyframes", "media.num_frames=5"],
+    ],
+)
+def test_a_clip_of_no_task_is_sampled_by_words(lmms, clip, words):
+    """As a task that says nothing about frames is."""
+    shown = lmms("media", "frames", *words, str(clip), "--json")
+    assert shown.code == 0, shown.err
+    of_task = lmms("media", "frames", str(clip), "--json", "--task", "longvideobench_val_v", *words)
+    assert shown.json["indices"] == of_task.json["indices"]
+    checked = lmms("media", "doctor", str(clip), *words, "--json", "--quick").json
+    assert checked["items"][0]["indices"] == shown.json["indices"]
+
+
+def test_flags_win_over_words(lmms, clip):
+    words = ("media", "frames", str(clip), "--json", "media=qwen_vl")
+    assert lmms(*words, "--num-frames", "3").json["indices"] == [0, 586, 1173]
+    assert lmms(*words, "--indices", "7,5").json["indices"] == [7, 5]
+    assert len(lmms(*words, "--fps", "0.1").json["indices"]) == 11
+
+
 @pytest.mark.parametrize("output", ["CLIP", "phone.jpg", "x.xyz", "other.mp4", "sheet"])
 def test_frames_never_writes_over_anything_but_a_picture(lmms, clip, tmp_path, output):
     (tmp_path / "other.mp4").write_text("precious")
@@ -137,7 +164,16 @@ def test_frames_never_writes_over_what_it_reads(lmms, clip, tmp_path):
         (["media", "probe", "x", "--jsn"], 2, "did you mean: --json"),
         (["media", "frames"], 2, "takes one file"),
         (["media", "frames", "CLIP", "b.mp4"], 2, "'b.mp4' is another word"),
-        (["media", "frames", "CLIP", "media.fps=1"], 2, "go with --task"),
+        (["media", "frames", "CLIP", "limit=1"], 2, "go with --task"),
+        (["media", "frames", "CLIP", "model=dummy"], 2, "no task is named"),
+        (["media", "frames", "CLIP", "media=qwen"], 2, "did you mean: qwen_vl"),
+        (["media", "frames", "CLIP", "media.fsp=1"], 2, "did you mean: media.fps"),
+        (["media", "frames", "CLIP", "media.sampling=qwen"], 2, "qwen_vl"),
+        (["media", "frames", "CLIP", "media.sampling=fps"], 2, "needs fps"),
+        (["media", "frames", "CLIP", "media.num_frames=0"], 2, "media.num_frames"),
+        (["media", "frames", "CLIP", "media.control=black"], 2, "not the clip"),
+        (["media", "frames", "media.fps=1"], 2, "takes one file"),
+        (["media", "doctor", "CLIP", "media=qwen"], 2, "did you mean: qwen_vl"),
         (["media", "doctor"], 2, "takes a task, a folder or files"),
         (["media", "doctor", "longvideobench_val"], 2, "longvideobench_val_v"),
         (["media", "doctor", "mme", "CLIP"], 2, "goes alone"),

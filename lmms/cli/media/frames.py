@@ -26,14 +26,15 @@ def main(words: Sequence[str]) -> int:
     """Decodes the chosen frames of one clip, writes them, and prints their indices and times."""
     spelled = ["--output" + w[2:] if w == "-o" or w.startswith("-o=") else w for w in words]
     arguments = read_arguments(spelled, _FLAGS, command="media frames")
-    if not arguments.words:
+    overrides = [word for word in arguments.words if "=" in word and not Path(word).exists()]
+    names = [word for word in arguments.words if word not in overrides]
+    if not names:
         raise ConfigError(
             "lmms media frames takes one file",
             origin="command line",
             hint="lmms media frames clip.mp4 --num-frames 8 -o sheet.png",
         )
-    path, *overrides = arguments.words
-    stray = [word for word in overrides if "=" not in word]
+    path, *stray = names
     if stray:
         raise ConfigError(
             f"lmms media frames takes one file, and {stray[0]!r} is another word",

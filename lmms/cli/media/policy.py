@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lmms.cli.arguments import Arguments
@@ -20,35 +21,59 @@ FLAGS: Final[Mapping[str, str]] = {
     "--times": "SECONDS,…",
     "--task": "TASK",
 }
+#: Stands for a task where the compiler wants one and none is looked at.
+_ANY_TASK: Final = "longvideobench_val_v"
 _CHOICES = ("--num-frames", "--fps", "--indices", "--times", "--task")
 
 
 def read_policy(arguments: Arguments, overrides: Sequence[str]) -> FramePolicy:
-    """Returns the frame policy that the flags, or a task with overrides, name.
+    """Returns the frame policy that the flags, words of the group `media`, or a task name.
+
+    Flags win over words.
 
     Raises:
-        ConfigError: Flags that contradict each other, overrides without a task, a bad number.
+        ConfigError: Flags that contradict each other, other words without a task, a bad number.
     """
     chosen = [flag for flag in _CHOICES if arguments.value(flag) is not None]
     if len(chosen) > 1:
         raise ConfigError(
             f"{' and '.join(chosen)} both choose frames", origin="command line", allowed=_CHOICES
         )
-    if overrides and "--task" not in chosen:
-        raise ConfigError(
-            f"{overrides[0]!r} changes a task, and none is named",
-            origin="command line",
-            hint="words like media.num_frames=4 go with --task",
-        )
     task = arguments.value("--task")
     if task is not None:
         return _policy_of_task(task, overrides)
-    return _policy_of_flags(arguments)
+    return _with_flags(_policy_of_words(overrides), arguments)
 
 
-def _policy_of_flags(arguments: Arguments) -> FramePolicy:
+def _policy_of_words(overrides: Sequence[str]) -> FramePolicy:
+    """Composes words like `media=qwen_vl` as a run does."""
     from lmms.types import FramePolicy
 
+    if not overrides:
+        return FramePolicy()
+    from lmms.config.compose import compile_run
+    from lmms.planning import clip_policy
+
+    # The compiler wants a task, whose own frames do not enter here.
+    config = compile_run(("model=dummy", f"task={_ANY_TASK}", *overrides)).config
+    others = [word for word in overrides if not word.lstrip("+~").startswith(("media=", "media."))]
+    if others:
+        raise ConfigError(
+            f"{others[0]!r} changes a run, and no task is named",
+            origin="command line",
+            allowed="media=OPTION and media.KEY=VALUE",
+            hint="other words go with --task",
+        )
+    if config.media.control is not None:
+        raise ConfigError(
+            f"media.control={config.media.control} changes what a model is shown, not the clip",
+            origin="command line",
+            hint="leave it out",
+        )
+    return clip_policy(config)
+
+
+def _with_flags(policy: FramePolicy, arguments: Arguments) -> FramePolicy:
     given: dict[str, Any] = {
         "num_frames": number(arguments, "--num-frames"),
         "fps": _one(arguments, "--fps", float),
@@ -59,11 +84,14 @@ def _policy_of_flags(arguments: Arguments) -> FramePolicy:
     given = {k: v for k, v in given.items() if v is not None}
     if "max_frames" in given and "fps" not in given:
         raise ConfigError("--max-frames bounds --fps, which is not given", origin="command line")
-    if "fps" in given:
+    if "num_frames" in given:
+        given |= {"fps": None, "max_frames": None, "min_frames": None, "sampling": None}
+    elif "fps" in given:
         if not 0 < given["fps"] < float("inf"):
             raise ConfigError(f"--fps {given['fps']:g}", origin="--fps", allowed="above 0")
+        given = {"max_frames": None, "min_frames": None, "sampling": None} | given
         given["num_frames"] = None
-    return FramePolicy(**given)
+    return replace(policy, **given)
 
 
 def plan_of_task(task: str, overrides: Sequence[str]) -> RunPlan:
