@@ -74,6 +74,17 @@ def counted(number: int | None) -> str:
     return "?" if number is None else f"{number:,}".replace(",", " ")
 
 
+def some(number: int, what: str, several: str | None = None) -> str:
+    """Returns how many of what there are: `1 file`, `2 files`.
+
+    Args:
+        number: How many.
+        what: One of them.
+        several: More than one, or none, where that is not `what` with an s.
+    """
+    return f"{number} {what if number == 1 else several or what + 's'}"
+
+
 def fields(values: Mapping[str, str]) -> str:
     """Returns one `name  value` line per entry."""
     width = max((len(k) for k in values), default=0)

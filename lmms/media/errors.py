@@ -42,6 +42,12 @@ class MediaUnsupportedError(MediaError, ValueError):
     """A codec, pixel format or size that this build has no means for."""
 
 
+class MediaRequestError(MediaUnsupportedError):
+    """Words that do not fit: a list without such a column, ids twice, a target that is a file."""
+
+    exit_code = 2
+
+
 class MediaRangeError(MediaError, IndexError):
     """A frame index or a time that the video does not have."""
 

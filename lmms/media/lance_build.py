@@ -22,6 +22,7 @@ from lmms.errors import MediaError, nearest
 from lmms.media.errors import (
     MediaDecodeError,
     MediaNotFoundError,
+    MediaRequestError,
     MediaTooLargeError,
     MediaUnreadableError,
     MediaUnsupportedError,
@@ -34,9 +35,9 @@ from lmms.media.lance_source import (
     LanceVideoSource,
     import_lance,
 )
+from lmms.media.suffixes import VIDEO_SUFFIXES
 from lmms.media.video import probe
 
-VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".flv", ".wmv", ".ts", ".m4v")
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 DEFAULT_BATCH_BYTES = 256 * 2**20
 
@@ -83,6 +84,8 @@ class LanceBuildReport:
     """Videos that were read back and are byte for byte the files."""
     refused: tuple[RefusedVideo, ...] = ()
     """Videos that cannot be read, and were left out."""
+    skipped: int = 0
+    """Files of the folder that were not looked at, since their names are not those of videos."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns the report as plain values."""
@@ -130,13 +133,15 @@ def build_lance(
 
     Raises:
         MediaNotFoundError: The source does not exist, or (`strict`) a video of it.
-        MediaUnsupportedError: No such columns, ids that are not unique or have changed their
-            size, a table that is there without `resume`, or no pylance.
+        MediaRequestError: No such columns, ids that are not unique, or a file where the table
+            shall be.
+        MediaUnsupportedError: Ids that have changed their size, a table that is there without
+            `resume`, or no pylance.
         MediaDecodeError: (`strict`) A video cannot be read; or what was read back differs.
         MediaError: Lance cannot write the table.
     """
     import_lance()
-    rows = list_videos(source, id_column=id_column, path_column=path_column, url_column=url_column)
+    rows, skipped = _listed(Path(source).expanduser(), (id_column, path_column, url_column))
     builder = _Builder(os.fspath(uri), strict, max(1, batch_bytes))
     builder.open(resume)
     for number, row in enumerate(rows, 1):
@@ -152,6 +157,7 @@ def build_lance(
         bytes_written=builder.bytes_written,
         verified=verified,
         refused=tuple(builder.refused),
+        skipped=skipped,
     )
 
 
@@ -166,28 +172,33 @@ def list_videos(
 
     Raises:
         MediaNotFoundError: There is no such folder or file.
-        MediaUnsupportedError: It holds no videos, has no such columns, or ids are not unique.
+        MediaRequestError: It has no such columns, or ids are not unique.
+        MediaUnsupportedError: It holds no videos, or is neither a folder nor a list.
         MediaDecodeError: The list cannot be read.
     """
-    path = Path(source).expanduser()
-    if path.is_dir():
-        rows = _of_folder(path)
-    else:
-        rows = list(_of_list(path, (id_column, path_column, url_column)))
+    return _listed(Path(source).expanduser(), (id_column, path_column, url_column))[0]
+
+
+_Columns = tuple[str | None, str | None, str | None]
+
+
+def _listed(path: Path, columns: _Columns) -> tuple[list[VideoRow], int]:
+    """Returns the videos that a source names, and how many files of a folder are none."""
+    rows, skipped = _of_folder(path) if path.is_dir() else (list(_of_list(path, columns)), 0)
     if not rows:
         raise MediaUnsupportedError(
-            f"{path}: names no videos", allowed=f"files that end in {', '.join(VIDEO_SUFFIXES)}"
+            f"{path}: names no videos", allowed=f"files that end in {' '.join(VIDEO_SUFFIXES)}"
         )
     known: dict[str, VideoRow] = {}
     for row in rows:
         # A list of questions names a video as often as it is asked about.
         first = known.setdefault(row.video_id, row)
         if first.path != row.path:
-            raise MediaUnsupportedError(
+            raise MediaRequestError(
                 f"{path}: the id {row.video_id!r} stands for {first.path} and for {row.path}",
                 hint="give every video an id of its own, in a list with a column of ids",
             )
-    return list(known.values())
+    return list(known.values()), skipped
 
 
 class _Builder:
@@ -213,7 +224,15 @@ class _Builder:
 
         Raises:
             MediaUnsupportedError: It is there and must not be, or has other columns.
+            MediaRequestError: A file is where it, or its folder, shall be.
         """
+        path = Path(self.uri)
+        for place in () if "://" in self.uri else (path, *path.parents):
+            if place.exists() and not place.is_dir():
+                raise MediaRequestError(
+                    f"{place}: is a file, and a Lance table is a folder",
+                    allowed="a folder that is not there yet, or a Lance table to go on with",
+                )
         try:
             self._table = LanceVideoSource(self.uri)
         except MediaNotFoundError:
@@ -385,8 +404,8 @@ def _read_into(path: str, view: memoryview) -> None:
         raise MediaUnreadableError(f"{path}: changed its size while the table was built")
 
 
-def _of_folder(folder: Path) -> list[VideoRow]:
-    rows = []
+def _of_folder(folder: Path) -> tuple[list[VideoRow], int]:
+    rows, skipped = [], 0
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -394,17 +413,19 @@ def _of_folder(folder: Path) -> list[VideoRow]:
             if path.suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
                 video_id = path.relative_to(folder).with_suffix("").as_posix()
                 rows.append(VideoRow(video_id, str(path)))
-    return sorted(rows, key=lambda row: row.video_id)
+            else:
+                skipped += 1
+    return sorted(rows, key=lambda row: row.video_id), skipped
 
 
-def _of_list(path: Path, columns: tuple[str | None, str | None, str | None]) -> Iterator[VideoRow]:
+def _of_list(path: Path, columns: _Columns) -> Iterator[VideoRow]:
     wanted_id, wanted_path, wanted_url = columns
     names, entries = _entries(path)
     paths = _column(path, names, wanted_path, _PATH_COLUMNS)
     ids = _column(path, names, wanted_id, _ID_COLUMNS)
     urls = _column(path, names, wanted_url, _URL_COLUMNS)
     if paths is None:
-        raise MediaUnsupportedError(
+        raise MediaRequestError(
             f"{path}: no column holds the videos' paths",
             allowed=names,
             hint=f"name it, or call it {' or '.join(_PATH_COLUMNS)}",
@@ -413,7 +434,7 @@ def _of_list(path: Path, columns: tuple[str | None, str | None, str | None]) -> 
         named = str(entry.get(paths) or "").strip()
         video_id = Path(named).stem if ids is None else str(entry.get(ids) or "").strip()
         if not named or not video_id:
-            raise MediaUnsupportedError(f"{path}: row {number} names no video or no id")
+            raise MediaRequestError(f"{path}: row {number} names no video or no id")
         video = Path(named).expanduser()
         url = str(entry.get(urls) or "") if urls else ""
         yield VideoRow(video_id, str(video if video.is_absolute() else path.parent / video), url)
@@ -425,7 +446,7 @@ def _column(
     if wanted is None:
         return next((name for name in usual if name in names), None)
     if wanted not in names:
-        raise MediaUnsupportedError(
+        raise MediaRequestError(
             f"{path}: no column {wanted!r}", allowed=names, suggestions=nearest(wanted, names)
         )
     return wanted

@@ -281,10 +281,18 @@ def test_build_lance(lmms, clip, tmp_path):
     assert result.code == 4, result.err
     assert (result.json["written"], result.json["verified"]) == (1, 1)
     assert [r["video_id"] for r in result.json["refused"]] == ["b"]
+    left_out = lmms("media", "build-lance", "videos", "other.lance")
+    assert left_out.err.count("videos/b.mp4") == 1
     (tmp_path / "videos" / "b.mp4").unlink()
+    (tmp_path / "videos" / "notes.txt").touch()
+    (tmp_path / "list.csv").write_text("id,path\n1,videos/a.mkv\n1,videos/b.mkv\n")
     again = lmms("media", "build-lance", "videos", "table.lance")
     assert (again.code, again.err) == (0, "")
-    assert "0 videos written (0 bytes), 1 were there" in again.out
+    assert "0 videos written (0 bytes), 1 was there" in again.out
+    assert ", 1 other file not looked at" in again.out
+    assert lmms("media", "build-lance", "list.csv", "t").code == 2
+    assert lmms("media", "build-lance", "list.csv", "t", "--path-column", "pat").code == 2
+    assert lmms("media", "build-lance", "videos", "list.csv").code == 2
     assert lmms("media", "build-lance", "videos", "t", "--strit").code == 2
     assert lmms("media", "build-lance", "videos").code == 2
     assert lmms("media", "build-lance", "none", "t").code == 4

@@ -16,11 +16,13 @@ from lmms.media import lance_build  # noqa: E402
 from lmms.media.errors import (  # noqa: E402
     MediaDecodeError,
     MediaNotFoundError,
+    MediaRequestError,
     MediaUnsupportedError,
 )
 from lmms.media.lance_build import build_lance, list_videos  # noqa: E402
 from lmms.media.lance_source import LanceVideoSource  # noqa: E402
 from lmms.media.references import LancePlace, MediaPlaces  # noqa: E402
+from lmms.media.suffixes import kind_of  # noqa: E402
 
 
 @pytest.fixture
@@ -44,6 +46,7 @@ def test_a_folder_becomes_a_table_that_gives_its_videos(folder, tmp_path):
     assert (report.written, report.present, report.verified) == (3, 0, 3)
     assert [video.video_id for video in report.refused] == ["broken"]
     assert report.refused[0].reason
+    assert report.skipped == report.to_json()["skipped"] == 2  # notes.txt, .hidden.mp4
     assert seen == [(1, 4, "a"), (2, 4, "broken"), (3, 4, "c"), (4, 4, "part/b ä")]
     assert json.loads(json.dumps(report.to_json()))["refused"][0]["video_id"] == "broken"
     schema = lance.dataset(str(uri)).schema
@@ -64,6 +67,22 @@ def test_a_folder_becomes_a_table_that_gives_its_videos(folder, tmp_path):
         found = media.resolve(name, places=places)
         assert found.startswith("lance://")
         assert media.hash_file(found) == media.hash_file(folder / file)
+
+
+@pytest.mark.parametrize("suffix", ["mpg", "mpeg", "3gp", "m2ts", "vob", "MTS"])
+def test_videos_of_every_suffix_are_taken(clips, tmp_path, suffix):
+    """What the doctor examines in a folder is what a table is built from."""
+    (tmp_path / "in").mkdir()
+    shutil.copy(clips["b_frames"], tmp_path / "in" / f"old.{suffix}")
+    assert [row.video_id for row in list_videos(tmp_path / "in")] == ["old"]
+    assert kind_of(f"old.{suffix}") == "video"
+
+
+def test_a_file_is_no_place_for_a_table(folder, tmp_path):
+    for target in (folder / "notes.txt", folder / "notes.txt" / "below.lance"):
+        with pytest.raises(MediaRequestError, match=r"notes\.txt: is a file, and a Lance table"):
+            build_lance(folder, target)
+    assert (folder / "notes.txt").read_text() == "text"
 
 
 def test_an_interrupted_build_goes_on(folder, tmp_path, monkeypatch):
@@ -184,10 +203,10 @@ def test_bad_sources_are_told(folder, tmp_path):
     with pytest.raises(MediaUnsupportedError, match="names no videos"):
         list_videos(tmp_path / "empty")
     path = write_list(folder / "list.jsonl")
-    with pytest.raises(MediaUnsupportedError, match=r"no column 'fil'[\s\S]*file"):
+    with pytest.raises(MediaRequestError, match=r"no column 'fil'[\s\S]*file"):
         list_videos(path, path_column="fil")
     path.write_text('{"question": "?"}\n')
-    with pytest.raises(MediaUnsupportedError, match="no column holds"):
+    with pytest.raises(MediaRequestError, match="no column holds"):
         list_videos(path)
     path.write_text("{broken")
     with pytest.raises(MediaDecodeError, match="cannot be read as a list"):
@@ -196,10 +215,10 @@ def test_bad_sources_are_told(folder, tmp_path):
     with pytest.raises(MediaDecodeError, match="no list of objects"):
         list_videos(path)
     write_list(path, [{"id": "x", "path": "a.mp4"}, {"id": "x", "path": "c.mp4"}])
-    with pytest.raises(MediaUnsupportedError, match="the id 'x' stands for"):
+    with pytest.raises(MediaRequestError, match="the id 'x' stands for"):
         list_videos(path)
     write_list(path, [{"id": "", "path": "a.mp4"}])
-    with pytest.raises(MediaUnsupportedError, match="row 1 names no"):
+    with pytest.raises(MediaRequestError, match="row 1 names no"):
         list_videos(path)
 
 

@@ -64,10 +64,17 @@ def main(words: Sequence[str]) -> int:
         console.print_json(report.to_json())
     else:
         for refused in report.refused:
-            console.print_error(f"left out: {shown_name(refused.path)}: {refused.reason}")
-        print(
-            f"{report.uri}: {report.written} videos written ({report.bytes_written} bytes), "
-            f"{report.present} were there, {report.verified} read back, "
-            f"{len(report.refused)} left out"
-        )
+            # Most reasons begin with the file's name; ids of lists need not.
+            reason = refused.reason.removeprefix(f"{refused.path}: ")
+            console.print_error(f"left out: {shown_name(refused.path)}: {shown_name(reason)}")
+        parts = [
+            f"{console.some(report.written, 'video')} written "
+            f"({console.some(report.bytes_written, 'byte')})",
+            console.some(report.present, "was there", "were there"),
+            f"{report.verified} read back",
+            f"{len(report.refused)} left out",
+        ]
+        if report.skipped:
+            parts.append(f"{console.some(report.skipped, 'other file')} not looked at")
+        print(f"{shown_name(report.uri)}: {', '.join(parts)}")
     return MediaError.exit_code if report.refused else 0
