@@ -70,7 +70,10 @@ _FLAGS = {
         *("--id-column", "--path-column", "--url-column", "--batch-bytes", "--no-resume"),
         *("--no-verify", "--strict", "--quiet", "--json", "--help"),
     ),
-    "media doctor": ("--all", "--full", "--quick", "--json", "--help"),
+    "media doctor": (
+        *("--num-frames", "--fps", "--max-frames", "--indices", "--times", "--task"),
+        *("--all", "--full", "--quick", "--workers", "--json", "--help"),
+    ),
     "media frames": (
         *("--num-frames", "--fps", "--max-frames", "--indices", "--times", "--task"),
         *("--output", "--dir", "--columns", "--json", "--help"),

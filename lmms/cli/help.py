@@ -102,7 +102,8 @@ lmms media probe | frames | doctor | build-lance: works on media; no model
     WORDS of media       by name, e.g. media=qwen_vl media.max_frames=32
 
   lmms media doctor TASK | FOLDER | FILE... [WORDS] [--json]
-    checks all media of a task, a folder or files before a run, in parallel:
+    checks all media of a task, a folder (archives and Lance tables in it too)
+    or files before a run, in parallel:
     missing, damaged, rotated, of variable rate, over budget, duplicate; and
     says which frames a run takes and how many samples would fail
     --num-frames, --fps, --max-frames, --indices, --times, --task, and words
@@ -110,7 +111,7 @@ lmms media probe | frames | doctor | build-lance: works on media; no model
     --workers N          media that are examined at the same time
     --full               decodes every frame, not only those that are taken
     --quick              only reads the indexes
-    --all                lists also what is fine
+    --all                lists also what is fine, and what was not looked at
 
   lmms media build-lance FOLDER | LIST TABLE [--json]
     writes videos to a Lance table, with which a run finds them by id; the

@@ -37,6 +37,7 @@ from lmms.media.source import MAX_MEMORY_BYTES, MediaSource, NativeSource, file_
 
 #: Archives whose members are looked up by name; compressed tars are read when a locator names one.
 SEARCHED_SUFFIXES = (".zip", ".tar")
+PACKED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 _REMEMBERED_ARCHIVES = 256
 _REMEMBERED_FOLDERS = 1024

@@ -118,6 +118,7 @@ def examine(
     budget_bytes: int | None = None,
     isolation: Isolation | None = None,
     progress: Callable[[int], None] | None = None,
+    each: Callable[[Examination], None] | None = None,
 ) -> list[Examination]:
     """Examines media in parallel.
 
@@ -130,6 +131,7 @@ def examine(
         isolation: Decodes there, so that a medium that ends or hangs its decoder is a finding;
             None decodes in this process.
         progress: Told how many are done, after each.
+        each: Given each examination when it is done, so that an interruption loses none.
 
     Returns:
         One examination for each subject, worst first: by severity, then by how many samples are
@@ -143,13 +145,20 @@ def examine(
         futures = [pool.submit(ward.examine, s) for s in subjects]
         for future in as_completed(futures):
             done.append(future.result())
+            if each is not None:
+                each(done[-1])
             if progress is not None:
                 progress(len(done))
     finally:
         # After Ctrl-C nothing new is begun, and a decode that goes on is not waited for.
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
-    return sorted(_with_duplicates(done), key=_order)
+    return worst_first(_with_duplicates(done))
+
+
+def worst_first(examinations: Iterable[Examination]) -> list[Examination]:
+    """Sorts by severity, then by how many samples are concerned, then by name."""
+    return sorted(examinations, key=_order)
 
 
 def _order(examination: Examination) -> tuple[Any, ...]:
@@ -180,7 +189,7 @@ class _Ward:
             else:
                 found = self._sound(subject)
         except MediaError as error:
-            return Examination(subject=subject, findings=(_failure(error, ref),))
+            return failed(subject, error)
         extra = [] if self.budget_bytes is None else _over_budget(found, self.budget_bytes)
         findings = sorted((*found.findings, *extra), key=lambda f: _RANK[f.severity])
         return replace(found, findings=tuple(findings))
@@ -261,7 +270,9 @@ def _code_and_message(warning: str) -> tuple[str, str]:
     return code, message
 
 
-def _failure(error: MediaError, ref: MediaRef) -> Finding:
+def failed(subject: Subject, error: MediaError) -> Examination:
+    """Returns the examination of a medium that cannot be loaded."""
+    ref = subject.ref
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "undecodable")
     if code == "undecodable" and "no video stream" in error.message:
         code = "no_video"
@@ -269,7 +280,8 @@ def _failure(error: MediaError, ref: MediaRef) -> Finding:
         code = "no_audio"
     if code == "undecodable" and ref.path is not None and _is_empty(ref.path):
         code = "empty"
-    return Finding(code, "error", " ".join(str(error).split()))
+    finding = Finding(code, "error", " ".join(str(error).split()))
+    return Examination(subject=subject, findings=(finding,))
 
 
 def _is_empty(path: str) -> bool:
@@ -302,12 +314,12 @@ def _facts(
         notes.append(("variable_rate", "frames are shown for different lengths of time"))
     explicit = policy.indices is not None or policy.times is not None
     if not explicit and policy.fps is None and policy.num_frames and taken < policy.num_frames:
-        notes.append(("few_frames", f"all {taken} frames are taken of {policy.num_frames} wanted"))
+        notes.append(("few_frames", f"{_frames(taken)} taken of {policy.num_frames} wanted"))
     cap = policy.max_frames or policy.num_frames
     if not explicit and policy.fps is not None and info.frame_rate and cap:
         asked = int(info.num_frames / info.frame_rate * policy.fps)
         if asked > cap:
-            notes.append(("capped", f"{policy.fps:g} fps asks for {asked} frames, {cap} allowed"))
+            notes.append(("capped", f"{policy.fps:g} fps asks for {_frames(asked)}, {cap} allowed"))
     found = [Finding(code, "note", message) for code, message in notes]
     return found + _resized(native, size)
 
@@ -327,11 +339,15 @@ def _over_budget(found: Examination, budget_bytes: int) -> list[Finding]:
     if found.nbytes <= budget_bytes:
         return []
     message = (
-        f"{max(1, len(found.indices))} frames of {_by(found.size or (0, 0))} take "
+        f"{_frames(max(1, len(found.indices)))} of {_by(found.size or (0, 0))} take "
         f"{_mebibytes(found.nbytes)} where {_mebibytes(budget_bytes)} may be held; "
         "fewer frames, or media.max_pixels, take less"
     )
     return [Finding("over_budget", "warning", message)]
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'s' * (count != 1)}"
 
 
 def _mebibytes(count: int) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import wave
+import zipfile
 
 import numpy as np
 import pytest
@@ -187,7 +191,10 @@ def test_frames_never_writes_over_what_it_reads(lmms, clip, tmp_path):
         (["media", "frames", "CLIP", "--max-frames", "4"], 2, "bounds --fps"),
         (["media", "frames", "CLIP", "--fps", "1", "--times", "2"], 2, "both choose frames"),
         (["media", "frames", "CLIP", "--indices", "0,9999"], 4, "there are 1174 frames"),
-        (["media", "frames", "CLIP", "--times", "-1"], 4, "seconds from the first frame"),
+        (["media", "frames", "CLIP", "--times", "-1"], 2, "allowed: 0 s and above"),
+        (["media", "frames", "CLIP", "--times=nan"], 2, "allowed: 0 s and above"),
+        (["media", "frames", "CLIP", "--indices", "-1"], 2, "allowed: 0 and above"),
+        (["media", "frames", "CLIP", "--indices=3,-1"], 2, "--indices -1"),
         (["media", "frames", "CLIP", "--task", "longvideobench_val"], 2, "longvideobench_val_v"),
         (["media", "frames", "CLIP", "-o", "/none/sheet.png"], 2, "cannot write /none/sheet.png"),
         (["media", "frames", "none.mp4"], 4, "none.mp4: no such file"),
@@ -215,9 +222,86 @@ def test_doctor_of_a_folder(lmms, clip, tmp_path):
     assert "        empty: " in lines[1]
     assert lines[3].split() == ["damaged", "media/deep/cut.mkv"]
     assert any(line.startswith("        run: 3 frames (0, ") for line in lines)
-    assert "media: 3 media, 1 fine, 1 damaged or large, 1 fails; 1 other file not" in result.out
+    assert "media: 3 media, 1 fine, 1 damaged or large, 1 failing; 1 other file not" in result.out
     assert "whole.mkv" not in result.out
-    assert "whole.mkv" in lmms("media", "doctor", "media", "--all").out
+    everything = lmms("media", "doctor", "media", "--all").out
+    assert "whole.mkv" in everything
+    assert "skipped media/deep/notes.txt" in everything
+    shown = lmms("media", "doctor", "media", "--json").json
+    assert (shown["skipped"], shown["skipped_files"]) == (["media/deep/notes.txt"], 1)
+
+
+def test_doctor_looks_into_archives(lmms, clip, tmp_path):
+    folder = tmp_path / "media"
+    (folder / "dir.mp4").mkdir(parents=True)  # In a walk a folder is a folder.
+    data = clip.read_bytes()
+    with zipfile.ZipFile(folder / "pack.zip", "w") as archive:
+        archive.writestr("a/whole.mkv", data)
+        archive.writestr("cut.mkv", data[: len(data) // 2])
+        archive.writestr("notes.txt", "text")
+    with tarfile.open(folder / "more.tar", "w") as archive:
+        archive.add(clip, "b.mkv")
+    with tarfile.open(folder / "packed.tar.gz", "w:gz") as archive:
+        archive.add(clip, "c.mkv")
+    (folder / "broken.zip").write_text("no archive")
+    shown = lmms("media", "doctor", "media", "--json", "--num-frames", "2")
+    assert shown.code == 4
+    assert [(i["name"], i["status"]) for i in shown.json["items"]] == [
+        ("media/broken.zip", "error"),
+        ("zip://cut.mkv::media/pack.zip", "warning"),
+        ("tar://b.mkv::media/more.tar", "fine"),
+        ("zip://a/whole.mkv::media/pack.zip", "fine"),
+    ]
+    assert shown.json["skipped"] == ["zip://notes.txt::media/pack.zip", "media/packed.tar.gz"]
+    alone = lmms("media", "doctor", "media/packed.tar.gz", "--json").json
+    assert [i["name"] for i in alone["items"]] == ["tar://c.mkv::media/packed.tar.gz"]
+    assert lmms("media", "doctor", "zip://a/whole.mkv::media/pack.zip").code == 0
+    assert lmms("media", "doctor", "none.zip").code == 4
+
+
+def test_doctor_looks_into_tables(lmms, clip, tmp_path):
+    pytest.importorskip("lance", reason="pylance is not installed")
+    (tmp_path / "media").mkdir()
+    shutil.copy(clip, tmp_path / "media" / "a.mkv")
+    assert lmms("media", "build-lance", "media", "media/table.lance").code == 0
+    alone = lmms("media", "doctor", "media/table.lance", "--json", "--quick").json
+    assert [i["name"] for i in alone["items"]] == ["lance://a::media/table.lance"]
+    assert (alone["fine"], alone["skipped"]) == (1, [])
+    names = [i["name"] for i in lmms("media", "doctor", "media", "--json", "--quick").json["items"]]
+    assert names == ["lance://a::media/table.lance", "media/a.mkv"]
+
+
+def test_an_interrupted_doctor_says_what_it_found(repository, clip, tmp_path):
+    """In a process of its own: what is still being decoded is not waited for."""
+    (tmp_path / "empty.mp4").touch()
+    code = (
+        "import sys; from lmms.cli.media import doctor; from lmms.cli.main import main\n"
+        "def stop(self, done):\n"
+        "    raise KeyboardInterrupt\n"
+        "doctor._Progress._show = stop\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["media", "doctor", "--workers", "1", "--quick", "empty.mp4", *[clip.name] * 3]
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stdout.splitlines()[0].split() == ["fails", "empty.mp4"]
+    assert "interrupted after 1 of 2 media" in ended.stderr
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *words, "--json"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    shown = json.loads(ended.stdout)
+    assert (ended.returncode, shown["interrupted"], shown["errors"]) == (130, True, 1)
 
 
 def test_doctor_of_a_task_names_the_samples_that_would_fail(lmms, repository):
@@ -308,6 +392,7 @@ def test_words_that_may_follow():
     assert complete("lmms media ") == ["build-lance", "doctor", "frames", "probe"]
     assert complete("lmms media frames x.mp4 --ti") == ["--times"]
     assert "longvideobench_val_v" in complete("lmms media doctor long")
+    assert complete("lmms media doctor x --wo") == ["--workers"]
     assert "longvideobench_val_v" in complete("lmms media frames x.mp4 --task long")
     assert "media.num_frames=" in complete("lmms media doctor longvideobench_val_v media.n")
 

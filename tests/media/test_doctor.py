@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lmms.media import encode_image
-from lmms.media.doctor import Subject, SubjectList, examine
+from lmms.media.doctor import Subject, SubjectList, examine, worst_first
 from lmms.media.errors import MediaUnsupportedError
 from lmms.media.isolation import Isolation
 from lmms.media.loading import load
@@ -208,6 +208,12 @@ def test_progress_counts_up(clips):
     seen = []
     examine([video(clips["b_frames"])] * 3, progress=seen.append)
     assert seen == [1, 2, 3]
+
+
+def test_each_examination_is_given_when_it_is_done(clips, tmp_path):
+    given = []
+    found = examine([video(clips["b_frames"]), video(tmp_path / "none.mp4")], each=given.append)
+    assert worst_first(given) == found
 
 
 def test_an_interruption_ends_it(clips):

@@ -37,36 +37,55 @@ def main(words: Sequence[str]) -> int:
 
     Returns:
         0 if all is fine, 4 if anything is missing, damaged, unreadable or over budget.
+
+    Raises:
+        RunInterruptedError: Ctrl-C; what was found by then is printed.
     """
     arguments = read_arguments(words, _FLAGS, command="media doctor")
     depth = _depth(arguments)
     workers = policies.number(arguments, "--workers") or 0
     checkup = found_by.collect(arguments)
+    examinations, interrupted = _examine(checkup, depth, workers)
+    if arguments.has("--json"):
+        console.print_json(_document(checkup, examinations, depth, interrupted=interrupted))
+    else:
+        _print(checkup, examinations, everything=arguments.has("--all"))
+    if interrupted:
+        total = len(checkup.subjects) + len(checkup.failed)
+        stopped = RunInterruptedError(
+            f"interrupted after {len(examinations)} of {console.some(total, 'medium', 'media')}"
+        )
+        # A file that is being decoded on a thread is not waited for.
+        stopped.immediate = True  # type: ignore[attr-defined]
+        stopped.printed = True  # type: ignore[attr-defined]
+        raise stopped
+    fine = not checkup.unrendered and all(e.status == "fine" for e in examinations)
+    return 0 if fine else MediaError.exit_code
+
+
+def _examine(
+    checkup: found_by.Checkup, depth: Depth, workers: int
+) -> tuple[list[Examination], bool]:
+    """Returns what was examined, and whether Ctrl-C ended it before all of it was."""
+    done: list[Examination] = []
     try:
-        from lmms.media.doctor import examine
+        from lmms.media.doctor import examine, worst_first
         from lmms.media.isolation import Isolation
 
         isolation = Isolation(workers or os.cpu_count() or 1)
         with closing(isolation), _Progress(len(checkup.subjects)) as progress:
-            examinations = examine(
+            examined = examine(
                 checkup.subjects,
                 depth=depth,
                 workers=workers,
                 budget_bytes=checkup.budget_bytes,
                 isolation=isolation,
                 progress=progress,
+                each=done.append,
             )
+        return worst_first([*checkup.failed, *examined]), False
     except KeyboardInterrupt:
-        stopped = RunInterruptedError("interrupted; nothing was changed")
-        # A file that is being decoded on a thread is not waited for.
-        stopped.immediate = True  # type: ignore[attr-defined]
-        raise stopped from None
-    if arguments.has("--json"):
-        console.print_json(_document(checkup, examinations, depth))
-    else:
-        _print(checkup, examinations, everything=arguments.has("--all"))
-    fine = not checkup.unrendered and all(e.status == "fine" for e in examinations)
-    return 0 if fine else MediaError.exit_code
+        return worst_first([*checkup.failed, *done]), True
 
 
 def _depth(arguments: Arguments) -> Depth:
@@ -106,9 +125,11 @@ def _print(
     shown = examinations if everything else [e for e in examinations if e.status != "fine"]
     for examination in shown:
         print(_text(examination))
+    for path in checkup.skipped if everything else ():
+        print(f"{'skipped'.ljust(8)}{shown_name(path)}")
     for sample, reason in checkup.unrendered.items():
         print(f"{console.bold('no request')}  {sample}: {' '.join(reason.split())}")
-    if shown or checkup.unrendered:
+    if shown or checkup.unrendered or (everything and checkup.skipped):
         print()
     print(_summary(checkup, examinations))
     counts = Counter(f.code for e in examinations for f in e.findings)
@@ -136,8 +157,10 @@ def _effect(examination: Examination) -> str:
             return "a sample that shows it fails"
         named = ", ".join(samples[:_MAX_SAMPLES_NAMED])
         more = ", …" if len(samples) > _MAX_SAMPLES_NAMED else ""
-        return f"{_count(len(samples), 'sample')} fail{'s' * (len(samples) == 1)}: {named}{more}"
-    shown = "" if not samples else f"; in {_count(len(samples), 'sample')}"
+        return (
+            f"{console.some(len(samples), 'sample')} fail{'s' * (len(samples) == 1)}: {named}{more}"
+        )
+    shown = "" if not samples else f"; in {console.some(len(samples), 'sample')}"
     if examination.sound is not None:
         return f"{_heard(examination.sound)}{shown}"
     if examination.size is None:
@@ -148,19 +171,15 @@ def _effect(examination: Examination) -> str:
     indices = [str(i) for i in examination.indices]
     if len(indices) > _MAX_INDICES:
         indices = [*indices[: _MAX_INDICES - 2], "…", indices[-1]]
-    taken = _count(len(examination.indices), "frame")
+    taken = console.some(len(examination.indices), "frame")
     return f"{taken} ({', '.join(indices)}) at {width}x{height}{shown}"
 
 
 def _heard(sound: AudioInfo) -> str:
     """Says what a sound file holds, as `probe` does."""
     seconds = "" if sound.duration_seconds is None else f"{sound.duration_seconds:.3f} s of "
-    channels = _count(sound.channels, "channel")
+    channels = console.some(sound.channels, "channel")
     return f"{seconds}{sound.codec} sound, {sound.sample_rate} Hz, {channels}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _summary(checkup: found_by.Checkup, examinations: Sequence[Examination]) -> str:
@@ -169,13 +188,14 @@ def _summary(checkup: found_by.Checkup, examinations: Sequence[Examination]) -> 
     if states["warning"]:
         parts.append(f"{states['warning']} damaged or large")
     if states["error"]:
-        parts.append(f"{states['error']} fail{'s' * (states['error'] == 1)}")
-    text = f"{shown_name(checkup.title)}: {len(examinations)} media, {', '.join(parts)}"
+        parts.append(f"{states['error']} failing")
+    counted = console.some(len(examinations), "medium", "media")
+    text = f"{shown_name(checkup.title)}: {counted}, {', '.join(parts)}"
     if checkup.samples:
         failing = len(_failing(checkup, examinations))
-        text += f"; {failing} of {_count(checkup.samples, 'sample')} would fail"
+        text += f"; {failing} of {console.some(checkup.samples, 'sample')} would fail"
     if checkup.skipped:
-        text += f"; {_count(checkup.skipped, 'other file')} not looked at"
+        text += f"; {console.some(len(checkup.skipped), 'other file')} not looked at"
     return console.bold(text)
 
 
@@ -188,12 +208,17 @@ def _failing(checkup: found_by.Checkup, examinations: Sequence[Examination]) -> 
 
 
 def _document(
-    checkup: found_by.Checkup, examinations: Sequence[Examination], depth: str
+    checkup: found_by.Checkup,
+    examinations: Sequence[Examination],
+    depth: str,
+    *,
+    interrupted: bool,
 ) -> dict[str, Any]:
     states = Counter(e.status for e in examinations)
     return {
         "target": checkup.title,
         "depth": depth,
+        "interrupted": interrupted,
         "media": len(examinations),
         "fine": states["fine"],
         "warnings": states["warning"],
@@ -201,7 +226,8 @@ def _document(
         "samples": checkup.samples,
         "samples_failing": sorted(_failing(checkup, examinations)),
         "unrendered": dict(checkup.unrendered),
-        "skipped_files": checkup.skipped,
+        "skipped_files": len(checkup.skipped),
+        "skipped": list(checkup.skipped),
         "findings": dict(Counter(f.code for e in examinations for f in e.findings)),
         "items": [_item(e) for e in examinations],
     }

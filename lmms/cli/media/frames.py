@@ -26,7 +26,7 @@ def main(words: Sequence[str]) -> int:
     """Decodes the chosen frames of one clip, writes them, and prints their indices and times."""
     spelled = ["--output" + w[2:] if w == "-o" or w.startswith("-o=") else w for w in words]
     arguments = read_arguments(spelled, _FLAGS, command="media frames")
-    overrides = [word for word in arguments.words if "=" in word and not Path(word).exists()]
+    overrides = [word for word in arguments.words if policies.is_override(word)]
     names = [word for word in arguments.words if word not in overrides]
     if not names:
         raise ConfigError(
@@ -134,6 +134,7 @@ def _print(path: str, batch: FrameBatch, written: dict[str, Any], *, as_json: bo
     for warning in batch.warnings:
         console.print_note(f"{shown_name(path)}: {warning}")
     if "files" in written:
-        print(f"{len(written['files'])} files in {Path(written['files'][0]).parent}")
+        count = console.some(len(written["files"]), "file")
+        print(f"{count} in {Path(written['files'][0]).parent}")
     if "sheet" in written:
         print(written["sheet"])

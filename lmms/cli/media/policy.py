@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lmms.cli.arguments import Arguments
@@ -24,6 +25,11 @@ FLAGS: Final[Mapping[str, str]] = {
 #: Stands for a task where the compiler wants one and none is looked at.
 _ANY_TASK: Final = "longvideobench_val_v"
 _CHOICES = ("--num-frames", "--fps", "--indices", "--times", "--task")
+
+
+def is_override(word: str) -> bool:
+    """Whether a word sets something, and names no file or locator."""
+    return "=" in word and "::" not in word and not Path(word).exists()
 
 
 def read_policy(arguments: Arguments, overrides: Sequence[str]) -> FramePolicy:
@@ -82,6 +88,12 @@ def _with_flags(policy: FramePolicy, arguments: Arguments) -> FramePolicy:
         "times": _several(arguments, "--times", float),
     }
     given = {k: v for k, v in given.items() if v is not None}
+    for name, at_least in (("indices", "0"), ("times", "0 s")):
+        # Where they end only the clip tells.
+        wrong = [v for v in given.get(name, ()) if not 0 <= v < float("inf")]
+        if wrong:
+            flag = f"--{name}"
+            raise ConfigError(f"{flag} {wrong[0]}", origin=flag, allowed=f"{at_least} and above")
     if "max_frames" in given and "fps" not in given:
         raise ConfigError("--max-frames bounds --fps, which is not given", origin="command line")
     if "num_frames" in given:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lmms.cli.arguments import Arguments
 from lmms.cli.media import policy as policies
@@ -15,15 +15,7 @@ from lmms.errors import ConfigError, LmmsError, nearest
 
 if TYPE_CHECKING:
     from lmms.config.plan import PlannedTask, RunPlan
-    from lmms.media.doctor import Subject, SubjectList
-    from lmms.types import MediaKind
-
-_KIND_OF_SUFFIX: Final[Mapping[str, MediaKind]] = {
-    **dict.fromkeys(("mp4", "webm", "mkv", "mov", "avi", "flv", "wmv", "m4v", "ts"), "video"),
-    **dict.fromkeys(("mpg", "mpeg", "3gp", "m2ts"), "video"),
-    **dict.fromkeys(("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"), "image"),
-    **dict.fromkeys(("wav", "mp3", "m4a", "aac", "flac", "ogg", "opus"), "audio"),
-}
+    from lmms.media.doctor import Examination, Subject, SubjectList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +24,14 @@ class Checkup:
 
     title: str
     subjects: Sequence[Subject]
+    failed: Sequence[Examination] = ()
+    """Archives and tables that cannot be opened."""
     samples: int = 0
     """Samples of the tasks; 0 for folders and files."""
     unrendered: Mapping[str, str] = field(default_factory=dict)
     """Sample to why no request can be made of its row."""
-    skipped: int = 0
-    """Files of a folder whose names are not those of media."""
+    skipped: Sequence[str] = ()
+    """Files of a folder, or members of an archive, whose names are not those of media."""
     budget_bytes: int | None = None
     """Bytes of pixels that may wait for the model in a run."""
 
@@ -49,7 +43,7 @@ def collect(arguments: Arguments) -> Checkup:
         ConfigError: Neither, or both.
         LmmsError: The task cannot be planned, or its data not be read.
     """
-    overrides = [w for w in arguments.words if "=" in w and not Path(w).exists()]
+    overrides = [w for w in arguments.words if policies.is_override(w)]
     names = [w for w in arguments.words if w not in overrides]
     if not names:
         raise ConfigError(
@@ -93,31 +87,25 @@ def _is_task(name: str, overrides: Sequence[str]) -> bool:
 
 
 def _of_files(names: Sequence[str], arguments: Arguments, overrides: Sequence[str]) -> Checkup:
-    from lmms.media.doctor import SubjectList
-    from lmms.types import MediaRef
+    from lmms.cli.media.places import Places
+    from lmms.media.suffixes import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-    policy = policies.read_policy(arguments, overrides)
-    found, skipped = SubjectList(), 0
+    places = Places(policies.read_policy(arguments, overrides))
     for name in names:
         _refuse_mistyped(name)
-        for path in _below(name) if Path(name).is_dir() else (name,):
-            kind = _KIND_OF_SUFFIX.get(Path(path).suffix[1:].lower())
-            if kind is None and path != name:
-                skipped += 1
-                continue
-            kind = kind or "video"
-            found.add(MediaRef(kind=kind, path=path, policy=policy if kind == "video" else None))
-    subjects = found.subjects()
-    if not subjects:
+        places.add(name)
+    subjects = places.subjects
+    if not subjects and not places.failed:
+        known = " ".join((*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *AUDIO_SUFFIXES))
         raise ConfigError(
-            f"no media below {', '.join(names)}", origin="command line", allowed=_suffixes()
+            f"no media below {', '.join(names)}",
+            origin="command line",
+            allowed=f"names that end in {known}, also in .zip and .tar archives",
+            hint="a file of any other name can be named itself",
         )
-    title = names[0] if len(names) == 1 else f"{len(names)} places"
-    return Checkup(title=title, subjects=subjects, skipped=skipped)
-
-
-def _suffixes() -> str:
-    return "names that end in " + " ".join(f".{s}" for s in _KIND_OF_SUFFIX)
+    several = "places" if any(Path(name).is_dir() for name in names) else "files"
+    title = names[0] if len(names) == 1 else f"{len(names)} {several}"
+    return Checkup(title=title, subjects=subjects, failed=places.failed, skipped=places.skipped)
 
 
 def _refuse_mistyped(name: str) -> None:
@@ -133,14 +121,6 @@ def _refuse_mistyped(name: str) -> None:
         suggestions=nearest(name, [*index.names(), *index.groups()]),
         hint="lmms ls tasks",
     )
-
-
-def _below(folder: str) -> Iterator[str]:
-    """Yields the files below a folder in a stable order; linked folders are not entered."""
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        for file in sorted(files):
-            yield str(Path(parent, file))
 
 
 # ------------------------------------------------------------------------------------------ tasks
