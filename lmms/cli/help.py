@@ -88,7 +88,8 @@ MEDIA = """\
 lmms media probe | frames | doctor | build-lance: works on media; no model
 
   lmms media probe FILE... [--json]
-    size, exact count of frames, duration, rate, codec, rotation, damage
+    size, exact count of frames, duration, rate, codec, rotation, damage; also
+    of images and sound what there is of it
 
   lmms media frames FILE [-o SHEET.png] [--dir DIR] [--columns N] [--json]
     writes the chosen frames, with indices and times, as one picture

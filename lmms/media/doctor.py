@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from lmms.errors import MediaError
 from lmms.media.audio import AudioInfo, probe_audio, read_audio
+from lmms.media.diagnosis import explained
 from lmms.media.errors import (
     MediaNotFoundError,
     MediaRangeError,
@@ -273,10 +274,13 @@ def _code_and_message(warning: str) -> tuple[str, str]:
 def failed(subject: Subject, error: MediaError) -> Examination:
     """Returns the examination of a medium that cannot be loaded."""
     ref = subject.ref
+    if ref.kind != "image" and (ref.path is not None or ref.data is not None):
+        error = explained(error, medium_of(ref))
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "undecodable")
-    if code == "undecodable" and "no video stream" in error.message:
+    said = error.message.removeprefix(ref.path or "")
+    if code == "undecodable" and "no video" in said:
         code = "no_video"
-    if code == "undecodable" and "no audio stream" in error.message:
+    if code == "undecodable" and "no audio stream" in said:
         code = "no_audio"
     if code == "undecodable" and ref.path is not None and _is_empty(ref.path):
         code = "empty"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lmms.errors import MediaError, nearest
+from lmms.media.diagnosis import explained
 from lmms.media.errors import (
     MediaDecodeError,
     MediaNotFoundError,
@@ -351,6 +352,7 @@ class _Builder:
         self._kept.append(row)
 
     def _refuse(self, row: VideoRow, error: MediaError) -> None:
+        error = explained(error, row.path)
         if self._strict:
             raise error
         self.refused.append(RefusedVideo(row.video_id, row.path, error.message))

@@ -76,6 +76,39 @@ def test_probe_tells_damage_and_knows_images(lmms, clip, tmp_path):
     assert result.out.splitlines()[-1].split()[:2] == ["picture.png", "288x192"]
 
 
+def test_probe_knows_sound(lmms, tmp_path):
+    with wave.open(str(tmp_path / "tone.wav"), "wb") as out:
+        out.setparams((2, 2, 8000, 0, "NONE", ""))
+        out.writeframes(bytes(3200))
+    result = lmms("media", "probe", "tone.wav")
+    assert (result.code, result.err) == (0, "")
+    shown = "tone.wav - - 0.100 8000 pcm_s16le wav - sound, 2 channels"
+    assert " ".join(result.out.splitlines()[-1].split()) == shown
+    assert lmms("media", "probe", "tone.wav", "--json").json == [
+        {
+            "path": "tone.wav",
+            "kind": "audio",
+            "codec": "pcm_s16le",
+            "container": "wav",
+            "sample_rate": 8000,
+            "channels": 2,
+            "duration_seconds": 0.1,
+            "warnings": [],
+        }
+    ]
+    frames = lmms("media", "frames", "tone.wav")
+    assert (frames.code, "it has sound" in frames.err) == (4, True)
+
+
+def test_a_copy_that_was_cut_off_is_told(lmms, repository, tmp_path):
+    data = (repository / "lmms/_data/embedded/longvideobench/videos/clip02.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
+    for command in ("probe", "frames", "doctor"):
+        result = lmms("media", command, "cut.mp4")
+        assert result.code == 4
+        assert "its index (moov) is missing: the copy was cut off" in result.out + result.err
+
+
 def test_frames_writes_a_labelled_sheet(lmms, clip, tmp_path):
     result = lmms("media", "frames", str(clip), "--num-frames", "5", "-o", "sheet.png")
     assert result.code == 0, result.err

@@ -10,7 +10,7 @@ from lmms.cli import console
 from lmms.cli.arguments import read_arguments
 from lmms.cli.media import policy as policies
 from lmms.cli.media.probe import shown_name
-from lmms.errors import ConfigError
+from lmms.errors import ConfigError, MediaError
 
 if TYPE_CHECKING:
     from lmms.media import FrameBatch
@@ -85,8 +85,12 @@ def _refuse_target(sheet: str, source: str) -> None:
 def _decode(path: str, policy: FramePolicy) -> FrameBatch:
     from lmms.media import decode
     from lmms.media.contact_sheet import cell_size
+    from lmms.media.diagnosis import explained
 
-    return decode(path, policy, size=lambda _, height, width: cell_size(height, width))
+    try:
+        return decode(path, policy, size=lambda _, height, width: cell_size(height, width))
+    except MediaError as error:
+        raise explained(error, path) from None
 
 
 def _write_sheet(batch: FrameBatch, target: Path, columns: int | None) -> str:

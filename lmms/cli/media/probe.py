@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmms.cli import console
 from lmms.cli.arguments import read_arguments
 from lmms.errors import ConfigError, MediaError
+
+if TYPE_CHECKING:
+    from lmms.media import AudioInfo
 
 _HEADER = ("file", "size", "frames", "seconds", "rate", "codec", "container", "pixels", "notes")
 _RIGHT = frozenset({1, 2, 3, 4})
@@ -44,8 +47,9 @@ def main(words: Sequence[str]) -> int:
 
 
 def describe(path: str) -> dict[str, Any]:
-    """Returns the facts of a video or an image, or an `error`, as `--json` prints them."""
-    from lmms.media import MediaDecodeError, image_size, probe
+    """Returns the facts of a video, image or sound, or an `error`, as `--json` prints them."""
+    from lmms.media import AudioInfo, MediaDecodeError, probe
+    from lmms.media.diagnosis import explained, lacking_index, still_or_sound
 
     try:
         return _video(probe(path))
@@ -53,12 +57,29 @@ def describe(path: str) -> dict[str, Any]:
         first = error
     except MediaError as error:
         return _failed(path, error)
-    # No video: FFmpeg knows few still images as videos of one frame.
     try:
-        height, width = image_size(path)
-    except MediaError:
-        return _failed(path, first)
+        found = None if lacking_index(path) else still_or_sound(path)
+    except (MediaError, OSError):
+        found = None
+    if isinstance(found, AudioInfo):
+        return _sound(path, found)
+    if found is None:
+        return _failed(path, explained(first, path))
+    height, width = found
     return {"path": path, "kind": "image", "width": width, "height": height, "warnings": []}
+
+
+def _sound(path: str, info: AudioInfo) -> dict[str, Any]:
+    return {
+        "path": path,
+        "kind": "audio",
+        "codec": info.codec,
+        "container": info.container,
+        "sample_rate": info.sample_rate,
+        "channels": info.channels,
+        "duration_seconds": info.duration_seconds,
+        "warnings": [],
+    }
 
 
 def _video(info: Any) -> dict[str, Any]:
@@ -85,11 +106,27 @@ def _failed(path: str, error: MediaError) -> dict[str, Any]:
     return {"path": path, "error": error.to_dict()}
 
 
+def _row_of_sound(facts: dict[str, Any]) -> tuple[str, ...]:
+    seconds = facts["duration_seconds"]
+    return (
+        shown_name(facts["path"]),
+        *("-", "-"),
+        "-" if seconds is None else f"{seconds:.3f}",
+        str(facts["sample_rate"]),
+        facts["codec"],
+        facts["container"].partition(",")[0],
+        "-",
+        f"sound, {console.some(facts['channels'], 'channel')}",
+    )
+
+
 def _row(facts: dict[str, Any]) -> tuple[str, ...]:
+    if facts["kind"] == "audio":
+        return _row_of_sound(facts)
     size = f"{facts['width']}x{facts['height']}"
     if facts["kind"] == "image":
         return (shown_name(facts["path"]), size, "-", "-", "-", "image", "-", "-", "")
-    notes = [f"{facts['key_frames']} key frame{'s' * (facts['key_frames'] != 1)}"]
+    notes = [console.some(facts["key_frames"], "key frame")]
     if facts["rotation"]:
         notes.append(f"rotated {facts['rotation']}")
     if facts["is_vfr"]:
