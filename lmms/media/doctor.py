@@ -252,7 +252,7 @@ class _Ward:
             self._load(subject.ref)
         except MediaUnsupportedError as error:  # As the loader of a run will say.
             needed: Severity = "error" if subject.samples else "note"
-            findings.append(Finding("unsupported", needed, " ".join(str(error).split())))
+            findings.append(Finding("unsupported", needed, _one_line(error)))
         return Examination(subject=subject, findings=tuple(findings), sound=info)
 
     def _probe(self, ref: MediaRef) -> VideoInfo:
@@ -284,8 +284,12 @@ def failed(subject: Subject, error: MediaError) -> Examination:
         code = "no_audio"
     if code == "undecodable" and ref.path is not None and _is_empty(ref.path):
         code = "empty"
-    finding = Finding(code, "error", " ".join(str(error).split()))
+    finding = Finding(code, "error", _one_line(error))
     return Examination(subject=subject, findings=(finding,))
+
+
+def _one_line(error: MediaError) -> str:
+    return "; ".join(" ".join(line.split()) for line in str(error).splitlines())
 
 
 def _is_empty(path: str) -> bool:

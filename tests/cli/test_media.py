@@ -373,7 +373,7 @@ def test_doctor_of_a_task_with_sound(lmms, tmp_path):
     (tmp_path / "tasks" / "mine.yaml").write_text(task.replace("[text, video]", "[text, audio]"))
     result = lmms("media", "doctor", "mine", f"env.task_paths=[{tmp_path / 'tasks'}]")
     assert result.code == 4, result.err
-    assert "unsupported: audio given as a path cannot be loaded" in result.out
+    assert "unsupported: audio given as a path cannot be loaded; allowed: " in result.out
     assert "run: 1 sample fails: 0" in result.out
     bare = lmms("media", "doctor", "tone.wav", "--all")
     assert bare.code == 0
