@@ -13,6 +13,7 @@ pub mod error;
 pub mod ffmpeg;
 pub mod image;
 pub mod index;
+mod indexing;
 pub mod interrupt;
 mod jpeg;
 pub mod keyframes;

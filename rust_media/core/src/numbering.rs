@@ -2,7 +2,8 @@
 
 use crate::error::{MediaError, Result};
 use crate::ffmpeg::NO_PTS;
-use crate::index::{last_duration, Numbering, VideoIndex};
+use crate::index::{Numbering, VideoIndex};
+use crate::indexing::last_duration;
 use crate::interrupt::Interrupt;
 use crate::source::Source;
 use crate::walk::Walk;

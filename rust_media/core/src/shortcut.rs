@@ -5,7 +5,7 @@
 
 use crate::error::Result;
 use crate::ffmpeg::{Demuxer, ListedPacket, PacketInfo, ReadPacket, StreamFacts, NO_PTS};
-use crate::index::{MAX_PACKETS, ONE_FRAME_PER_PACKET};
+use crate::indexing::{MAX_PACKETS, ONE_FRAME_PER_PACKET};
 use crate::interrupt::Interrupt;
 use crate::mp4::{sample_times, SampleTimes};
 use crate::source::{ReadAt, Source};
@@ -53,7 +53,10 @@ pub(crate) fn list_packets(
     interrupt: &Interrupt<'_>,
 ) -> Result<Option<Listing>> {
     if facts.format.starts_with("mov") {
-        return from_tables(source, demuxer, facts, first);
+        return match tables_of(source, demuxer, facts)? {
+            Some(tables) => tables.list_packets(demuxer, facts, first),
+            None => Ok(None),
+        };
     }
     let mut packets = vec![first];
     loop {
@@ -71,15 +74,23 @@ pub(crate) fn list_packets(
     }
 }
 
-/// Lists the packets of an MP4 file: places, decode times and keyframes from FFmpeg's index of it,
-/// composition times from the file's table, checked against packets that FFmpeg reads.
-fn from_tables(
+/// What an MP4 file and FFmpeg's index of it say about the packets.
+pub(crate) struct Tables {
+    times: SampleTimes,
+    listed: Vec<ListedPacket>,
+}
+
+/// Reads the tables of an MP4 file, from which nothing is read through `demuxer`. None for other
+/// containers, and where the tables do not tell everything.
+pub(crate) fn tables_of(
     source: &Source,
-    demuxer: &mut Demuxer,
+    demuxer: &Demuxer,
     facts: &StreamFacts,
-    first: PacketInfo,
-) -> Result<Option<Listing>> {
-    if !usize::try_from(facts.declared_frames).is_ok_and(|count| count <= MAX_PACKETS) {
+) -> Result<Option<Tables>> {
+    if !facts.format.starts_with("mov")
+        || !is_understood(&facts.format, &facts.codec)
+        || !usize::try_from(facts.declared_frames).is_ok_and(|count| count <= MAX_PACKETS)
+    {
         return Ok(None);
     }
     let Some(listed) = demuxer.listed_packets() else { return Ok(None) };
@@ -88,23 +99,37 @@ fn from_tables(
     }
     let Some(track) = demuxer.track_number() else { return Ok(None) };
     let reader = source.open()?;
-    let Some(times) = sample_times(reader.as_ref(), track) else { return Ok(None) };
-    if !agree(&times, &listed, facts, reader.as_ref()) {
-        return Ok(None);
+    let times = sample_times(reader.as_ref(), track);
+    let times = times.filter(|times| agree(times, &listed, facts, reader.as_ref()));
+    Ok(times.map(|times| Tables { times, listed }))
+}
+
+impl Tables {
+    /// Lists the packets: places, decode times and keyframes from FFmpeg's index, composition times
+    /// from the file's table, checked against packets that FFmpeg reads. None if they differ.
+    pub(crate) fn list_packets(
+        &self,
+        demuxer: &mut Demuxer,
+        facts: &StreamFacts,
+        first: PacketInfo,
+    ) -> Result<Option<Listing>> {
+        let Self { times, listed } = self;
+        let Some(mut packets) = assemble(times, listed, first) else { return Ok(None) };
+        let checked = worth_checking(&packets, times.keys_are_listed);
+        if !confirmed(demuxer, listed, &mut packets, first, &checked)? {
+            return Ok(None);
+        }
+        // Where the file leaves it open, FFmpeg takes durations from the stream's own notion of its
+        // rate. If that is not the container's, they depend on probing and on what was read before.
+        let last = packets.iter().max_by_key(|packet| packet.pts).map(|packet| packet.duration);
+        let certain =
+            last == Some(first.duration) && (facts.probed || last == demuxer.frame_units());
+        if !certain && !times.offsets.is_empty() {
+            return Ok(None);
+        }
+        let places = listed.iter().map(|l| Place { offset: l.offset, size: l.size }).collect();
+        Ok(Some(Listing { packets, places }))
     }
-    let Some(mut packets) = assemble(&times, &listed, first) else { return Ok(None) };
-    let checked = worth_checking(&packets, times.keys_are_listed);
-    if !confirmed(demuxer, &listed, &mut packets, first, &checked)? {
-        return Ok(None);
-    }
-    // Where the file leaves it open, FFmpeg takes the last duration from the stream's own notion
-    // of its rate. If that is not the container's, what comes out depends on probing.
-    let last = packets.iter().max_by_key(|packet| packet.pts).map(|packet| packet.duration);
-    if !times.offsets.is_empty() && last != demuxer.frame_units() {
-        return Ok(None);
-    }
-    let places = listed.iter().map(|l| Place { offset: l.offset, size: l.size }).collect();
-    Ok(Some(Listing { packets, places }))
 }
 
 /// Whether both see the same samples, all of them inside the file, which is no smaller than they

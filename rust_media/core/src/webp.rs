@@ -8,7 +8,7 @@ use image::{DynamicImage, RgbaImage};
 
 use crate::container;
 use crate::error::{MediaError, Result};
-use crate::index::MAX_PACKETS;
+use crate::indexing::MAX_PACKETS;
 use crate::interrupt::Interrupt;
 use crate::source::{read_up_to, ReadAt, Source};
 use crate::warning::{MediaWarning, WarningCode};
