@@ -277,6 +277,19 @@ fn emptied(bytes: &[u8], at: usize) -> Vec<u8> {
 }
 
 #[test]
+fn plain_files_are_not_read_whole() {
+    let by_tables = ["h264.mp4", "hevc.mp4", "moov_last.mp4", "vfr.mp4", "av1.mp4"];
+    let by_packets = ["edit_list.mov", "fragmented.mp4", "hevc.mkv", "vp9.webm"];
+    for (names, expected) in [(by_tables.as_slice(), true), (by_packets.as_slice(), false)] {
+        for name in names {
+            let bytes = seed(&format!("seed_{name}"));
+            let index = compare(&Source::memory(bytes), name).unwrap();
+            assert_eq!(!index.places.is_empty(), expected, "{name}");
+        }
+    }
+}
+
+#[test]
 fn an_empty_sample_is_no_frame() {
     for name in ["seed_moov_last.mp4", "seed_hevc.mp4"] {
         let bytes = seed(name);
