@@ -13,6 +13,9 @@ const MAX_SIDE: u32 = 65_500;
 /// Real encoders write about ten scans; a file with many more is made to waste time.
 const MAX_SCANS: u32 = 100;
 
+/// Largest part of a picture, in pixels each way, that is coded as one.
+const MAX_UNIT_SIDE: u32 = 32;
+
 /// How libjpeg begins a warning after which it has still filled every row, as Pillow keeps them.
 const TOLERATED: [&str; 4] =
     ["Corrupt JPEG data", "Inconsistent progression", "Invalid SOS parameters", "Warning: "];
@@ -31,6 +34,8 @@ pub(crate) struct Header {
     pub components: u8,
     /// From EXIF.
     pub orientation: Orientation,
+    /// Whether the pixels are coded with whole bits.
+    whole_bits: bool,
     /// The file without what stands between its segments and without its JFIF version, which are
     /// what a header can be warned of.
     scrubbed: Vec<u8>,
@@ -50,6 +55,7 @@ pub(crate) fn is_complete(data: &[u8]) -> bool {
 pub(crate) fn header(data: &[u8], path: &Path) -> Result<Header> {
     let damaged = || MediaError::decode(path, "the image cannot be decoded: damaged JPEG header");
     let mut frame = None;
+    let mut whole_bits = false;
     let mut orientation = Orientation::NoTransforms;
     let mut scrubbed = START.to_vec();
     let mut rest = data.get(START.len()..).ok_or_else(damaged)?;
@@ -77,6 +83,7 @@ pub(crate) fn header(data: &[u8], path: &Path) -> Result<Header> {
                 let sizes = segment.get(..6).ok_or_else(damaged)?;
                 let side = |at: usize| u32::from(u16::from_be_bytes([sizes[at], sizes[at + 1]]));
                 frame = Some((side(3), side(1), sizes[5]));
+                whole_bits = marker < 0xC8;
             }
             0xE1 => {
                 if let Some(exif) = segment.strip_prefix(b"Exif\0\0") {
@@ -95,7 +102,15 @@ pub(crate) fn header(data: &[u8], path: &Path) -> Result<Header> {
     if width == 0 || height == 0 {
         return Err(damaged());
     }
-    Ok(Header { width, height, components, orientation, scrubbed })
+    Ok(Header { width, height, components, orientation, whole_bits, scrubbed })
+}
+
+impl Header {
+    /// Whether `data` cannot hold all of the picture: then nothing need be allocated to find out.
+    fn is_certainly_cut(&self, data: &[u8]) -> bool {
+        let along = |side: u32| u64::from(side.div_ceil(MAX_UNIT_SIDE));
+        self.whole_bits && (data.len() as u64) * 8 < along(self.width) * along(self.height)
+    }
 }
 
 /// Decodes to packed RGB of the header's size.
@@ -104,6 +119,9 @@ pub(crate) fn header(data: &[u8], path: &Path) -> Result<Header> {
 pub(crate) fn decode(data: &[u8], header: &Header, path: &Path) -> Result<Vec<u8>> {
     let refused =
         |reason: String| MediaError::decode(path, format!("the image cannot be decoded: {reason}"));
+    if header.is_certainly_cut(data) {
+        return Err(refused("the file is truncated".to_owned()));
+    }
     let mut decoder = Decompressor::new().map_err(|e| refused(e.to_string()))?;
     decoder.set_scan_limit(MAX_SCANS).map_err(|e| refused(e.to_string()))?;
     // A warning of the header ends the wrapper's decoding; without what was warned of it goes on.
@@ -198,6 +216,18 @@ mod tests {
         let read = header(&data, path).unwrap();
         assert_eq!((read.width, read.height, read.components), (48, 32, 3));
         assert_eq!(decode(&data, &read, path).unwrap(), clean);
+    }
+
+    #[test]
+    fn a_picture_far_larger_than_its_data_is_refused_at_once() {
+        let mut data = sample();
+        let path = Path::new("a.jpg");
+        let frame = data.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+        data[frame + 5..frame + 9].copy_from_slice(&[0x3F, 0xFF, 0x3F, 0xFF]);
+        let read = header(&data, path).unwrap();
+        assert_eq!((read.width, read.height), (0x3FFF, 0x3FFF));
+        let error = decode(&data, &read, path).unwrap_err();
+        assert!(error.to_string().ends_with("the file is truncated"));
     }
 
     #[test]
