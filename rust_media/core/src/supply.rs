@@ -140,7 +140,8 @@ fn read_up_to_key(
         interrupt.check(demuxer.path())?;
         match demuxer.read()? {
             ReadPacket::Packet(packet) if packet.pts == key.pts => return Ok(true),
-            ReadPacket::Packet(packet) if packet.is_after(key) => return Ok(false),
+            // Not by decode times: where the container has none, they depend on probing.
+            ReadPacket::Packet(packet) if packet.key && packet.pts > key.pts => return Ok(false),
             ReadPacket::Packet(_) => {}
             ReadPacket::End | ReadPacket::Failed(_) => return Ok(false),
         }

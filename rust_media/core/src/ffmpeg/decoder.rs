@@ -23,6 +23,11 @@ pub enum Received {
     Failed,
 }
 
+/// Codecs whose decoders leave what they cannot read of a damaged picture as its buffer was: with
+/// FFmpeg's pool the rest of some earlier picture, which depends on what else was asked for, and on
+/// threads. Theirs are blank.
+const KEEPS_WHAT_WAS_THERE: [&str; 2] = ["mjpeg", "hevc"];
+
 /// Width and height in pixels, and FFmpeg's number of the pixel format.
 pub(super) type PictureFormat = ((u32, u32), i32);
 
@@ -82,7 +87,7 @@ impl Decoder {
                 (*raw).thread_count = threads;
                 (*raw).thread_type = sys::FF_THREAD_FRAME;
                 (*raw).max_pixels = MAX_PIXELS;
-                if facts.codec == "mjpeg" {
+                if KEEPS_WHAT_WAS_THERE.contains(&facts.codec.as_str()) {
                     (*raw).get_buffer2 = Some(blank_buffer);
                 }
                 sys::avcodec_open2(raw, codec, ptr::null_mut())
@@ -267,10 +272,7 @@ fn find_codec(facts: &StreamFacts) -> *const sys::AVCodec {
     }
 }
 
-/// Gives a decoder a picture of zeros.
-///
-/// The Motion JPEG decoder leaves what it cannot read of a damaged picture as its buffer was: with
-/// FFmpeg's pool the rest of some earlier picture, which depends on what else was asked for.
+/// Gives a decoder a picture of zeros; see [`KEEPS_WHAT_WAS_THERE`].
 unsafe extern "C" fn blank_buffer(
     context: *mut sys::AVCodecContext,
     frame: *mut sys::AVFrame,

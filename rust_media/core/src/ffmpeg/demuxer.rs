@@ -77,12 +77,6 @@ impl PacketInfo {
             self.dts
         }
     }
-
-    /// Whether this packet certainly comes after `other` in decode order.
-    #[must_use]
-    pub fn is_after(&self, other: &Self) -> bool {
-        self.dts != NO_PTS && other.dts != NO_PTS && self.dts > other.dts
-    }
 }
 
 /// What reading one packet gave.
