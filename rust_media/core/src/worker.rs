@@ -67,6 +67,8 @@ pub(crate) struct Worker<'a> {
     job: &'a Job<'a>,
     supply: Supply,
     decoder: Decoder,
+    /// Whether it has decoded anything.
+    is_used: bool,
     frame_threads: usize,
     frame: Frame,
     canvas: Canvas<'a>,
@@ -80,6 +82,7 @@ impl<'a> Worker<'a> {
             job,
             supply: Supply::open(job.source, job.index)?,
             decoder: Decoder::open(path, &job.index.facts, frame_threads)?,
+            is_used: false,
             frame_threads,
             frame: Frame::new(path)?,
             canvas: Canvas::new(job)?,
@@ -109,7 +112,7 @@ impl<'a> Worker<'a> {
     fn attempt(&mut self, piece: &mut Piece<'_>) -> Result<Outcome> {
         let index = self.job.index;
         let (start, last) = (piece.segment.start, piece.segment.last);
-        self.decoder.flush();
+        self.forget()?;
         if !self.supply.go_to(index, &piece.segment, self.job.interrupt)? {
             return Ok(Outcome::NeedsFullDecode);
         }
@@ -134,6 +137,20 @@ impl<'a> Worker<'a> {
         } else {
             Ok(Outcome::NeedsFullDecode)
         }
+    }
+
+    /// Makes the decoder ready for another segment, of which it must not know what came before.
+    fn forget(&mut self) -> Result<()> {
+        let VideoIndex { path, facts, .. } = self.job.index;
+        // FFmpeg's Motion JPEG decoder keeps tables and a picture when it is flushed, and falls
+        // back on them where a damaged one lacks its own.
+        if facts.codec == "mjpeg" && self.is_used {
+            self.decoder = Decoder::open(path, facts, self.frame_threads)?;
+        } else {
+            self.decoder.flush();
+        }
+        self.is_used = true;
+        Ok(())
     }
 
     /// Takes all frames that are ready and paints the wanted ones; false on damage.
