@@ -35,7 +35,7 @@ from lmms.types import FramePolicy, MediaRef, canonical_json
 
 DEFAULT_STORE_BYTES: Final = 20 * 2**30
 
-_FORMAT: Final = "lmms-frames/1"
+_FORMAT: Final = "lmms-frames/2"
 _MAGIC: Final = b"LMMSFRM1"
 #: Pixels start on a page, so that they can be mapped.
 _HEADER_BYTES: Final = 4096

@@ -183,7 +183,8 @@ def missing_settings(policy: FramePolicy) -> tuple[str, ...]:
     """Returns the settings that the policy's rule needs and does not have."""
     if policy.indices is not None or policy.times is not None:
         return ()
-    return tuple(name for name in NEEDED[policy.rule] if getattr(policy, name) is None)
+    has = {"num_frames": policy.frames_wanted, "fps": policy.fps}
+    return tuple(name for name in NEEDED[policy.rule] if has[name] is None)
 
 
 def frame_indices(
@@ -197,7 +198,7 @@ def frame_indices(
     """Returns the positions that a policy chooses.
 
     Args:
-        policy: `indices`, `times`, or its rule decides, in this order.
+        policy: `indices` or `times` decide where given, else its rule.
         total: Frames of the video that are shown, at least 1.
         rate: Average frames per second of the video; only looked at by rules that go by time.
         times: Seconds of all frames; only looked at for `times`.
@@ -248,7 +249,7 @@ def pixel_bounds(policy: FramePolicy, num_frames: int) -> tuple[int | None, int 
 
 def _uniform(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
     last = policy.force_include_last_frame
-    return uniform_indices(total, policy.num_frames or 0, force_include_last_frame=last)
+    return uniform_indices(total, policy.frames_wanted or 0, force_include_last_frame=last)
 
 
 def _fps(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
@@ -290,7 +291,7 @@ def _qwen3_vl(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
 
 def _longvideobench(policy: FramePolicy, total: int, rate: Rate) -> tuple[int, ...]:
     duration = total / rate if rate else 0
-    return longvideobench_indices(duration, rate, policy.num_frames or 0)
+    return longvideobench_indices(duration, rate, policy.frames_wanted or 0)
 
 
 _RULES: Final[Mapping[FrameSampling, Callable[[FramePolicy, int, Rate], tuple[int, ...]]]] = {

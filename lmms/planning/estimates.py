@@ -71,7 +71,7 @@ def _frames(spec: TaskSpec, documents: Estimate, media: FramePolicy) -> Estimate
         own = spec.media.get("num_frames")
         if own is None:
             return Estimate(value=0, basis="no video")
-        images = int(media.num_frames or own)
+        images = int(media.frames_wanted or own)
         return _times(documents, images, f"at most {images} per clip, shown as images")
     if media.indices is not None or media.times is not None:
         chosen = len(media.indices or media.times or ())
@@ -85,7 +85,7 @@ def _frames(spec: TaskSpec, documents: Estimate, media: FramePolicy) -> Estimate
         if most is None:
             return Estimate(value=None, basis=f"{fps:g} per second{named}; --render counts")
         return _times(documents, most, f"{fps:g} per second{named}, at most {most} per clip")
-    count = media.num_frames or 0
+    count = (media.num_frames if media.rule in _QWEN_VL else media.frames_wanted) or 0
     return _times(documents, count, f"{count} per clip{named}")
 
 

@@ -7,12 +7,19 @@ entry (`tasks.NAME.generation`). A layer is a mapping or a section of the config
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 from lmms.config.schema import FrameConfig, MediaConfig
 from lmms.errors import ConfigError, UnknownNameError
-from lmms.frame_policy import FrameCount, FrameSampling, FrameStrategy, VideoBackend
+from lmms.frame_policy import (
+    DEFAULT_NUM_FRAMES,
+    FrameCount,
+    FramePolicyError,
+    FrameSampling,
+    FrameStrategy,
+    VideoBackend,
+)
 from lmms.tasks.spec import TaskSpec
 from lmms.types import FramePolicy, GenerationArgs
 
@@ -28,6 +35,7 @@ _GOES_BY = {
     "stride": ("num_frames", "fps"),
 }
 """Rule to the numbers of weaker layers that it goes by; Qwen-VL's have their own."""
+_BY_NUMBER = ("uniform", "longvideobench")
 _OPTIONS = {
     "sampling": get_args(FrameSampling),
     "count": get_args(FrameCount),
@@ -80,9 +88,11 @@ def resolve_media(spec: TaskSpec, *layers: Any) -> FramePolicy:
     What decides about frames (`num_frames`, `fps`, `indices`, `times`, `sampling`) in a stronger
     layer takes the place of all of them in weaker layers; a number next to `fps` in one layer is
     its cap. A layer that names nothing but the rule leaves the numbers that this rule goes by.
+    `max_frames` stays until a stronger layer sets it, and bounds `num_frames` too.
 
     Raises:
         UnknownNameError: A layer holds an unknown field, or an unknown option of one.
+        FramePolicyError: A number is out of its range.
     """
     return resolve_frames(spec.media, *layers, origin=f"task {spec.name}")
 
@@ -96,8 +106,9 @@ def resolve_frames(*layers: Any, origin: str) -> FramePolicy:
 
     Raises:
         UnknownNameError: As `resolve_media`.
+        FramePolicyError: As `resolve_media`.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"num_frames": DEFAULT_NUM_FRAMES}
     for layer in layers:
         said = _said(layer, _MEDIA, "media field", origin)
         if any(name in said for name in _DECIDING):
@@ -107,7 +118,15 @@ def resolve_frames(*layers: Any, origin: str) -> FramePolicy:
         if name in values and values[name] not in allowed:
             kind = f"media.{name}"
             raise UnknownNameError(kind, str(values[name]), allowed, origin=origin, list_all=True)
-    return FramePolicy(**values)
+    try:
+        policy = FramePolicy(**values)
+    except FramePolicyError as error:
+        error.origin = f"media settings of {origin}"
+        raise
+    if policy.rule in _BY_NUMBER and policy.num_frames is not None:
+        # So that plans, tables and estimates show the number that is taken.
+        return replace(policy, num_frames=policy.frames_wanted)
+    return policy
 
 
 def _replaced(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:

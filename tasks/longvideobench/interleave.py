@@ -24,7 +24,7 @@ def prepare(fields: Mapping[str, Any], media: MediaFinder) -> dict[str, Any]:
     Raises:
         MediaError: The clip's subtitles are missing or not what the benchmark ships.
     """
-    most = media.policy.num_frames or 16
+    most = media.policy.frames_wanted or 16
     return {
         "frames": _frames(fields, media, most),
         "interleaved": _interleaved(fields, _subtitles(fields, media), most),

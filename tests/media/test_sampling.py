@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmms.errors import ConfigError
 from lmms.media import (
     MediaRangeError,
     decode,
@@ -112,21 +113,64 @@ def test_a_frames_own_time_names_it_even_when_rounded():
     assert time_indices(times, [round(t, 6) for t in times]) == tuple(range(100))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"strategy": "keyframe"}, "did you mean: keyframes"),
+        ({"control": "blak"}, "did you mean: black"),
+        ({"count": "x"}, "allowed: declared, indexed"),
+        ({"count": None}, "unknown count 'None'"),
+        ({"sampling": "qwen"}, "did you mean: qwen_vl"),
+        ({"backend": "foo"}, "unknown backend 'foo'"),
+        ({"times": (1.0,), "indices": (1,)}, "indices and times both"),
+        ({"num_frames": 0}, "num_frames=0"),
+        ({"num_frames": 2.5}, "num_frames=2.5"),
+        ({"max_frames": -1}, "max_frames=-1"),
+        ({"fps": 0}, "fps=0"),
+        ({"fps": float("nan")}, "fps=nan"),
+        ({"fps": "1"}, "fps='1'"),
+        ({"total_pixels": 0}, "total_pixels=0"),
+        ({"indices": (1.5,)}, r"indices=\(1.5,\)"),
+    ],
+)
+def test_a_policy_that_cannot_be_followed_is_not_made(wrong, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        FramePolicy(**wrong)
+    assert isinstance(caught.value, ConfigError)
+
+
+def test_the_same_words_choose_the_same_frames_as_in_a_run():
+    from lmms.requests import resolve_media
+    from lmms.tasks import load_spec
+
+    spec = load_spec("longvideobench_val_v")
+    for words in ({}, {"fps": 1.0}, {"sampling": "qwen_vl"}, {"fps": 1.0, "max_frames": 9}):
+        taken = [
+            frame_indices(policy, total=200, rate=Fraction(10), times=())
+            for policy in (FramePolicy(**words), resolve_media(spec, words))
+        ]
+        assert taken[0] == taken[1], words
+    assert len(frame_indices(FramePolicy(fps=1), total=200, rate=Fraction(10), times=())) == 20
+
+
 def test_the_policy_decides_in_order():
     times = [n / 10 for n in range(50)]
 
     def choose(**policy):
         return frame_indices(FramePolicy(**policy), total=50, rate=Fraction(10), times=times)
 
-    assert choose(indices=(3, 1), times=(1.0,), fps=1.0) == (3, 1)
+    assert choose(indices=[3, 1], fps=1.0) == (3, 1)
     assert choose(times=(1.04, 0.0), fps=1.0) == (10, 0)
     assert choose(fps=1.0) == (0, 12, 24, 36, 49)
-    assert choose(fps=2.0) == uniform_indices(50, 8)  # Capped by num_frames.
+    assert choose(fps=2.0, num_frames=8) == uniform_indices(50, 8)  # Its cap, next to fps.
     assert len(choose(fps=2.0, max_frames=20)) == 10
-    assert len(choose(fps=2.0, num_frames=None)) == 10
+    assert len(choose(fps=2.0)) == 10
     assert choose(num_frames=2) == (0, 49)
+    assert choose() == choose(max_pixels=9) == uniform_indices(50, 8)
+    assert choose(max_frames=4) == choose(num_frames=16, max_frames=4) == uniform_indices(50, 4)
+    assert len(choose(sampling="longvideobench", num_frames=5, max_frames=3)) == 3
     with pytest.raises(ValueError, match="'uniform' needs num_frames"):
-        choose(num_frames=None)
+        choose(sampling="uniform")
     with pytest.raises(MediaRangeError, match="frame 50 was asked for, but there are 50 frames"):
         choose(indices=(0, 50))
     with pytest.raises(MediaRangeError, match=r"-0\.5 s"):

@@ -32,6 +32,9 @@ def test_a_video_task():
     assert task.frame_policy == FramePolicy(num_frames=4)
     assert task.frames.value == 40
     assert task.frames.basis == "4 per clip"
+    words = "task=longvideobench_val_v model=dummy limit=10"
+    (task,) = plan(f"{words} media.max_frames=4").tasks
+    assert (task.frames.value, task.frames.basis) == (40, "4 per clip")
     (task,) = plan("task=longvideobench_val_v model=dummy media=fps_1 limit=10").tasks
     assert task.frames.value == 1280
     assert "at most 128" in task.frames.basis
@@ -79,7 +82,7 @@ def test_another_decoder_is_in_the_plan(monkeypatch):
     pytest.importorskip("av")
     words = "task=longvideobench_val_v model=dummy"
     plain, other = plan(words), plan(f"{words} media.backend=pyav")
-    assert other.tasks[0].frame_policy == FramePolicy(backend="pyav")
+    assert other.tasks[0].frame_policy == FramePolicy(num_frames=8, backend="pyav")
     assert set(other.versions) - set(plain.versions) == {"av"}
     assert other.fingerprint != plain.fingerprint
     from lmms.media import MediaUnsupportedError, backends

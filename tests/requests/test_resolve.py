@@ -15,7 +15,7 @@ GSM8K = load_spec("gsm8k")
 def test_task_defaults_under_empty_layers() -> None:
     found = resolve_generation(LVB, None, {}, GenerationConfig(), GenerationConfig())
     assert found == GenerationArgs(max_new_tokens=32)
-    assert resolve_media(LVB, MediaConfig(), FrameConfig()) == FramePolicy()
+    assert resolve_media(LVB, MediaConfig(), FrameConfig()) == FramePolicy(num_frames=8)
 
 
 def test_stronger_layers_win() -> None:
@@ -86,6 +86,8 @@ def test_what_decides_about_frames_replaces_what_decided_before() -> None:
         ([{"fps": 2.0}, {"sampling": "qwen_vl", "num_frames": 6}], {"num_frames": 6, "fps": None}),
         ([{"sampling": "qwen_vl"}, {"num_frames": 4}], {"num_frames": 4, "sampling": None}),
         ([{"sampling": "qwen_vl"}, {"max_frames": 64}], {"max_frames": 64, "sampling": "qwen_vl"}),
+        ([{"max_frames": 4}], {"num_frames": 4}),
+        ([{"fps": 1.0, "max_frames": 4}, {"num_frames": 9}], {"num_frames": 4, "fps": None}),
         ([{"sampling": "qwen_vl"}, {"strategy": "keyframes"}], {"sampling": "qwen_vl"}),
     ],
 )
@@ -94,6 +96,12 @@ def test_the_rule_replaces_what_it_does_not_go_by(
 ) -> None:
     found = resolve_media(load_spec("longvideobench_val_i"), *layers)
     assert {name: getattr(found, name) for name in expected} == expected
+
+
+def test_a_number_out_of_range_names_the_task():
+    with pytest.raises(ConfigError, match="num_frames=0") as caught:
+        resolve_media(LVB, {"num_frames": 0})
+    assert caught.value.origin == "media settings of task 'longvideobench_val_v'"
 
 
 @pytest.mark.parametrize(
