@@ -198,9 +198,19 @@ class MediaLoader:
         with self._changed:
             return self._changed.wait_for(lambda: self.has_room, timeout_seconds)
 
-    def close(self) -> None:
-        """Cancels what has not started, waits for what has, and empties the cache."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    @property
+    def busy(self) -> bool:
+        """Whether media are being loaded or wait for that; also after `close(wait=False)`."""
+        return self._pending > 0
+
+    def close(self, *, wait: bool = True) -> None:
+        """Cancels what has not started, and empties the cache.
+
+        Args:
+            wait: Waits for what has started. False leaves it to threads that end by themselves;
+                worker processes are ended in both cases.
+        """
+        self._pool.shutdown(wait=wait, cancel_futures=True)
         self._isolation.close()
         if self._threads and "lmms._media" in sys.modules:
             with native() as media:

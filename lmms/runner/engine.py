@@ -137,6 +137,8 @@ class Engine:
         self._woken: asyncio.Event = asyncio.Event()
         self.stopped = asyncio.Event()
         """Set by `stop`, also when `run` has returned already."""
+        self.decoders_left = False
+        """Whether `run` has left media behind that are still being decoded."""
         self._opener: WorkerPool[OpenDocument, _Step] = WorkerPool(
             self._open_one, self._deliver, name="lmms-documents"
         )
@@ -192,7 +194,7 @@ class Engine:
             await self._wind_up(starting, ticking)
 
     def halt(self) -> None:
-        """Starts nothing new; `run` returns when what is in flight has come back."""
+        """Starts nothing new; `run` returns when what is with the model has come back."""
         self._progress.stopping = True
         self._post(Halt())
 
@@ -259,7 +261,8 @@ class Engine:
         for opened in self._documents.values():
             _close(opened)
         if not isinstance(self._error, StoppedError):
-            self._media.close()
+            # On a halt nobody wants the media of requests that are not with the model.
+            self.decoders_left = self._media.close(wait=not self.halted)
         self._meters.scoring_seconds += self._scorer.busy_seconds
         self._meters.loaded(self._media.statistics)
         self._meters.show(self._progress)

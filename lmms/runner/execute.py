@@ -55,7 +55,8 @@ def execute(plan: RunPlan, *, observer: RunObserver | None = None) -> RunResult:
 
     Raises:
         RunInterruptedError: Ctrl-C or SIGTERM; `exit_code` is 130 or 143. Its attribute
-            `immediate` is true after a second signal, when threads may still be at work.
+            `immediate` is true where threads may still be at work: after a second signal, or
+            where media were being decoded.
         LmmsError: What ends a run early: the journal cannot be written, the model cannot be
             loaded or refuses everything, a task's data is not there.
     """
@@ -100,6 +101,8 @@ class _Sitting:
     meters: Meters = field(default_factory=Meters)
     kept: bool = True
     """Whether the journal holds anything worth resuming."""
+    decoders_left: bool = False
+    """Whether media that nobody wants any more are still being decoded."""
 
     async def run(self) -> RunResult:
         from lmms.config.environment import export_variables
@@ -154,7 +157,8 @@ class _Sitting:
                     hint=f"answers so far are kept; resume with: {self._command(folder)}",
                 )
             if interruption.count:
-                raise self._interrupted(interruption, folder, progress, immediate=False)
+                left = self.decoders_left
+                raise self._interrupted(interruption, folder, progress, immediate=left)
             result = write_results(folder.path, self.plan, tasks, journal, figures, self.warnings)
             status = result.status
             return result
@@ -222,6 +226,7 @@ class _Sitting:
         with handled(engine.halt, engine.stop) as interruption:
             try:
                 await engine.run()
+                self.decoders_left = engine.decoders_left
                 await _close(model, engine, loading=progress.model_state == "starting")
             except StoppedError:
                 self._figures(journal)

@@ -103,10 +103,16 @@ class MediaStage:
         """What the loader has done; None if no medium was asked for."""
         return None if self._loader is None else self._loader.statistics
 
-    def close(self) -> None:
-        """Drops what has not started and waits for the decoders."""
-        if self._loader is not None:
-            self._loader.close()
+    def close(self, *, wait: bool = True) -> bool:
+        """Drops what has not started; returns whether decoders are left at work.
+
+        Args:
+            wait: Waits for the decoders.
+        """
+        if self._loader is None:
+            return False
+        self._loader.close(wait=wait)
+        return self._loader.busy
 
     def loaded(self, asked: Asked, media: tuple[LoadedMedia, ...]) -> None:
         """Reports a request whose media are there."""

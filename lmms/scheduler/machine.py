@@ -141,10 +141,13 @@ class Scheduler:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is in work and nothing more will be started."""
-        if self._slots or self._batches or self._loading:
+        """Whether nothing is in work and nothing more will be started.
+
+        On a halt, media that are still being loaded are for nobody and not waited for.
+        """
+        if self._slots or self._batches:
             return False
-        return self.halting or self._tasks.over
+        return self.halting or (not self._loading and self._tasks.over)
 
     def next_wake(self) -> float | None:
         """Returns the time at which `step` must be called even if nothing happens, or None."""

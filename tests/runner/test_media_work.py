@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,6 +131,60 @@ def test_decoding_goes_on_while_the_model_computes(
         sum(end - start for start, end in model),
     )
     assert beside > 0.5 * shorter
+
+
+INTERRUPTED = """
+import asyncio, sys, time
+from pathlib import Path
+from lmms.cli.main import main
+from lmms.media import prefetch
+from lmms.models.dummy import DummyModel
+load, respond = prefetch.load, DummyModel.respond
+
+def slow(ref, size):
+    if not ref.path.endswith("/0.mp4"):
+        time.sleep(60)
+    return load(ref, size)
+
+async def busy(self, batch):
+    Path("asked").touch()
+    await asyncio.sleep(1)
+    return await respond(self, batch)
+
+prefetch.load, DummyModel.respond = slow, busy
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_waits_for_the_model_and_not_for_decoders(
+    tmp_path: Path, repository: Path, write_video_task: Any
+) -> None:
+    folder = tmp_path / "tasks" / "clips"
+    folder.mkdir(parents=True)
+    source = repository / "lmms/_data/embedded/longvideobench/videos/clip02.mp4"
+    for number in range(4):
+        shutil.copy(source, folder / f"{number}.mp4")
+    write_video_task(folder, [f"{number}.mp4" for number in range(4)])
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, "model=dummy", "task=clips", "env.data=hub",
+         f"env.task_paths=[{folder.parent}]", f"env.data_roots=[{folder}]", "media.workers=3"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(repository)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+    try:
+        end = time.monotonic() + 30
+        while not (tmp_path / "asked").exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert "stopped after 1 of 4 documents" in said
+    assert "Traceback" not in said
 
 
 def union(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
