@@ -52,7 +52,11 @@ def main(words: Sequence[str]) -> int:
 
 
 def _heading(result: Any) -> dict[str, str]:
-    return {"run": Path(result.path).name, "model": result.model, "status": result.status}
+    from lmms.report.media import media_line
+
+    heading = {"run": Path(result.path).name, "model": result.model, "status": result.status}
+    media = media_line(result)
+    return heading | ({"media": media} if media else {})
 
 
 def _show_run_file(run: str, output: str, *, as_json: bool) -> int:

@@ -17,6 +17,7 @@ import hashlib
 import json
 import math
 import os
+import tempfile
 import threading
 import time
 import uuid
@@ -27,6 +28,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from lmms.errors import ConfigError
 from lmms.media.errors import native
 from lmms.media.loading import Decoded, default_size, uses_ffmpeg
 from lmms.media.video import SizeRule
@@ -113,6 +115,28 @@ class FrameStore:
     def statistics(self) -> FrameStoreStatistics:
         """Counts so far, of this process."""
         return self._statistics
+
+    def prepare(self) -> None:
+        """Makes the folder and tries to write there.
+
+        Without this, a folder that cannot be used costs every medium a decode and shows only in
+        `statistics`.
+
+        Raises:
+            ConfigError: It is a file, or cannot be made or written to.
+        """
+        try:
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._root):
+                pass
+        except OSError as error:
+            in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+            reason = "it is a file" if in_the_way else error.strerror
+            raise ConfigError(
+                f"decoded frames cannot be kept in {str(self.folder)!r}: {reason}",
+                origin="media.frame_store",
+                allowed="a folder that can be written to, or true for one in our own cache",
+            ) from error
 
     def holds(self, ref: MediaRef) -> bool:
         """Whether a medium is one for the store: frames of videos, by our own decoder.

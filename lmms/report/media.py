@@ -74,6 +74,19 @@ def media_lines(run: RunResult) -> list[str]:
     return [*lines, line]
 
 
+def media_line(run: RunResult) -> str:
+    """Returns the media work of a run in one line; empty if it loaded no media."""
+    facts = run.raw.get("media") or {}
+    if not facts:
+        return ""
+    parts = [f"{facts['decoded']:,} decoded", f"{facts['cache']['hits']:,} from memory"]
+    if facts["frame_store"]:
+        parts.append(f"{facts['frame_store']['hits']:,} from the frame store")
+    if facts["failed"]:
+        parts.append(f"{facts['failed']:,} could not be loaded")
+    return f"{facts['loaded']:,} loaded: {', '.join(parts)}"
+
+
 def _rate(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 

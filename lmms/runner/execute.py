@@ -23,7 +23,7 @@ from lmms.runner.engine import Engine, StoppedError
 from lmms.runner.episodes import EpisodeRunner
 from lmms.runner.finish import write_results
 from lmms.runner.folder import RunFolder, choose_folder, link_latest, write_plan
-from lmms.runner.media_stage import MediaStage
+from lmms.runner.media_stage import MediaStage, frame_store_of
 from lmms.runner.meters import Meters, add_up
 from lmms.runner.observer import RunObserver, RunProgress, Silent, TaskProgress
 from lmms.runner.signals import Interruption, handled
@@ -111,6 +111,9 @@ class _Sitting:
         model = _make_model(self.plan)
         tasks = open_tasks(self.plan)
         check_supported(model, tasks)
+        store = frame_store_of(self.plan.config.media, self.plan.config.env.cache_dir)
+        if store is not None:
+            store.prepare()
         folder = choose_folder(self.plan)
         try:
             journal = Journal.open(

@@ -66,7 +66,7 @@ class MediaStage:
                 timeout_seconds=self._config.timeout_seconds,
                 worker_memory_bytes=self._config.worker_memory_bytes,
                 threads=self._config.threads,
-                store=self._store(),
+                store=frame_store_of(self._config, self._cache_dir),
             )
         policy = ref.policy
         budget = None
@@ -83,20 +83,6 @@ class MediaStage:
             return self._model.media_size(height, width, frames, kind)
 
         return self._loader.submit(ref, size, size_key=budget)
-
-    def _store(self) -> FrameStore | None:
-        chosen = self._config.frame_store
-        if not chosen:
-            return None
-        from lmms.config.locations import cache_folder
-        from lmms.media.frame_store import FrameStore
-
-        folder = cache_folder(self._cache_dir) / "frames" if chosen is True else chosen
-        return FrameStore(
-            folder,
-            self._config.frame_store_bytes,
-            wait_seconds=self._config.timeout_seconds,
-        )
 
     @property
     def statistics(self) -> LoaderStatistics | None:
@@ -132,6 +118,18 @@ class MediaStage:
         """Reports a request whose media cannot be loaded."""
         asked.loaded = ()
         self._post(LoadFailed(asked.number, failure_of(error, doing="loading media")))
+
+
+def frame_store_of(config: MediaConfig, cache_dir: str | None) -> FrameStore | None:
+    """Returns the frame store that a run was told to use; None if it was not."""
+    chosen = config.frame_store
+    if not chosen:
+        return None
+    from lmms.config.locations import cache_folder
+    from lmms.media.frame_store import FrameStore
+
+    folder = cache_folder(cache_dir) / "frames" if chosen is True else chosen
+    return FrameStore(folder, config.frame_store_bytes, wait_seconds=config.timeout_seconds)
 
 
 class _Loading:

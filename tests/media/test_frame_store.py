@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from lmms.errors import ConfigError
 from lmms.media import FrameStore, MediaLoader, hash_file
 from lmms.media.errors import MediaDecodeError
 from lmms.media.loading import load
@@ -232,6 +233,16 @@ def test_a_folder_that_is_a_file_costs_a_decode(tmp_path, clips):
     store = FrameStore(tmp_path / "store")
     same(ask(store, video(clips["intra"])).decoded, load(video(clips["intra"])))
     assert store.statistics.errors
+
+
+def test_a_folder_that_cannot_be_used_is_told_beforehand(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigError, match="it is a file") as caught:
+            FrameStore(folder).prepare()
+        assert caught.value.origin == "media.frame_store"
+    FrameStore(tmp_path / "new" / "folder").prepare()
+    assert (tmp_path / "new" / "folder").is_dir()
 
 
 def test_threads_that_want_the_same_decode_once(store, clips):

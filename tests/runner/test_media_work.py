@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import lmms
+from lmms.errors import ConfigError
 from lmms.media import prefetch
 from lmms.models.base import PreparedRequest
 from lmms.models.dummy import DummyModel
@@ -84,6 +85,13 @@ def test_a_second_model_finds_the_frames_on_disk(folder: Path, tmp_path: Path) -
     assert again["frame_store"]["bytes_read"] > 0
     assert second.tasks.keys() == first.tasks.keys()
     assert "(100%" in (Path(second.path) / "report.md").read_text()
+
+
+def test_a_frame_store_that_cannot_be_is_told_before_the_run(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file")
+    with pytest.raises(ConfigError, match="it is a file"):
+        run(folder, tmp_path / "out", f"media.frame_store={tmp_path / 'store'}")
+    assert not (tmp_path / "out").exists()
 
 
 def test_isolation_changes_no_sample(folder: Path, tmp_path: Path) -> None:
