@@ -461,6 +461,8 @@ class TaskResult:
     """Samples per `ScoreStatus`."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """Failed samples per `FailureKind`."""
+    failure_reasons: tuple[Mapping[str, Any], ...] = ()
+    """Distinct reasons, most frequent first: `kind`, `reason`, `count`, ids of some `documents`."""
     efficiency: Mapping[str, Any] = field(default_factory=dict)
     """Seconds (wall, media wait, model busy), tokens, TTFT and TPOT medians, frames decoded …"""
     warnings: tuple[str, ...] = ()

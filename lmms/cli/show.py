@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -127,9 +127,23 @@ def _sample_text(sample: Sample) -> str:
         "target": _cut(sample.target),
         "score": scores or "-",
     }
+    for number, medium in enumerate(sample.media, start=1):
+        lines[f"medium {number}"] = _medium(medium)
     if sample.failure is not None:
         lines["failure"] = f"{sample.failure.kind}: {sample.failure.message}"
     return "\n".join(f"{console.bold(k)}  {v}" for k, v in lines.items())
+
+
+def _medium(shown: Mapping[str, Any]) -> str:
+    from lmms.report.problems import medium_name
+
+    parts = [medium_name(shown)]
+    times = shown.get("times") or ()
+    for position, index in enumerate(shown.get("indices") or ()):
+        when = f" ({times[position]:.2f} s)" if position < len(times) else ""
+        parts.append(f"{'frames ' if position == 0 else ''}{index}{when}")
+    parts += [f"warning: {text}" for text in shown.get("warnings", ())]
+    return _cut(", ".join(parts))
 
 
 def _number(value: float | None) -> str:

@@ -186,6 +186,9 @@ def _task_block(label: str, result: TaskResult) -> dict[str, Any]:
     block = asdict(result) | {"label": label}
     del block["efficiency"]
     block["warnings"] = [mask_text(warning) for warning in result.warnings]
+    block["failure_reasons"] = [
+        {**reason, "reason": mask_text(reason["reason"])} for reason in result.failure_reasons
+    ]
     block["metrics"] = [metric.to_json() for metric in result.metrics]
     return block
 
@@ -200,6 +203,7 @@ def _read_task(name: str, block: Mapping[str, Any], efficiency: Mapping[str, Any
     )
     values |= {"label": name, "metrics": metrics, "efficiency": efficiency}
     values["warnings"] = tuple(block.get("warnings", ()))
+    values["failure_reasons"] = tuple(block.get("failure_reasons", ()))
     return TaskResult(**values)
 
 

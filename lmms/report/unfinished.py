@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lmms.errors import LmmsError, PlanError, UnknownNameError
 from lmms.report.facts import RunFacts
+from lmms.report.problems import Problems
 from lmms.report.results import build_results, read_results
 from lmms.responses.lock import live_owner
 from lmms.responses.reader import JournalReader
@@ -82,17 +83,19 @@ class _Tally:
 
     statuses: Counter[str]
     failures: Counter[str]
+    problems: Problems
 
     def over(self, samples: Iterator[Sample]) -> Iterator[Sample]:
         for sample in samples:
             self.statuses[sample.status] += 1
             if sample.failure is not None:
                 self.failures[sample.failure.kind] += 1
+            self.problems.add(sample)
             yield sample
 
 
 def _result_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> TaskResult:
-    tally = _Tally(Counter(), Counter())
+    tally = _Tally(Counter(), Counter(), Problems())
     samples = tally.over(journal.samples(task.label))
     warnings: list[str] = []
     metrics: tuple[MetricResult, ...] = ()
@@ -103,6 +106,7 @@ def _result_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> 
         warnings.append(f"no numbers yet: {error.message}")
     for _ in samples:
         pass
+    warnings += tally.problems.warnings()
     return TaskResult(
         task=task.name,
         label=task.shown_as,
@@ -113,6 +117,7 @@ def _result_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> 
         n_effective=tally.statuses.total(),
         status_counts=dict(tally.statuses),
         failures=dict(tally.failures),
+        failure_reasons=tally.problems.reasons(),
         warnings=tuple(warnings),
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lmms.types import RunResult
 
@@ -90,6 +91,11 @@ def failure_lines(run: RunResult) -> list[str]:
         for kind, count in task.failures.items():
             words = FAILURE_WORDS.get(kind, kind)
             lines.append(f"{task.label}: {counted(count, 'sample')} failed ({words})")
+            lines += [
+                f"{task.label}: {_reason(why)}"
+                for why in task.failure_reasons
+                if why["kind"] == kind
+            ]
         for status, words in (
             ("unparsed", "no answer could be read from"),
             ("refused", "the model refused"),
@@ -98,6 +104,12 @@ def failure_lines(run: RunResult) -> list[str]:
             if count := task.status_counts.get(status, 0):
                 lines.append(f"{task.label}: {words} {counted(count, 'sample')}")
     return lines
+
+
+def _reason(why: Mapping[str, Any]) -> str:
+    documents = ", ".join(str(name) for name in why["documents"])
+    more = ", …" if why["count"] > len(why["documents"]) else ""
+    return f"{counted(why['count'], 'sample')}: {why['reason']} (document {documents}{more})"
 
 
 def warning_lines(run: RunResult) -> list[str]:

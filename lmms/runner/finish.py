@@ -12,6 +12,7 @@ from typing import Any
 
 from lmms.config.plan import RunPlan
 from lmms.errors import LmmsError
+from lmms.report.problems import Problems
 from lmms.responses.journal import Journal
 from lmms.runner.task_run import TaskRun
 from lmms.scoring import metric_warnings
@@ -56,7 +57,7 @@ class Tally:
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
-        self.warnings: Counter[str] = Counter()
+        self.problems = Problems()
         self.tokens: Counter[str] = Counter()
         self.frames = 0
         self.requests = 0
@@ -74,9 +75,9 @@ class Tally:
         self.statuses[sample.status] += 1
         if sample.failure is not None:
             self.failures[sample.failure.kind] += 1
+        self.problems.add(sample)
         for medium in sample.media:
             self.frames += len(medium.get("indices", ())) or 1
-            self.warnings.update(medium.get("warnings", ()))
         for response in sample.responses:
             self.requests += 1
             self.tokens.update(response.get("tokens", {}))
@@ -131,10 +132,7 @@ def task_result(
         warnings.append(f"no metrics: aggregation of task {task.spec.name!r} failed: {text}")
     for _ in stream:
         pass
-    warnings += [
-        f"{text} ({count} media)" if count > 1 else text
-        for text, count in tally.warnings.most_common(20)
-    ]
+    warnings += tally.problems.warnings()
     wall = float(meter.get("wall_seconds", 0.0))
     efficiency = {**meter, **tally.efficiency()}
     efficiency["requests_reused"] = max(0, tally.requests - int(meter.get("requests_asked", 0)))
@@ -150,6 +148,7 @@ def task_result(
         n_effective=tally.statuses.total(),
         status_counts=dict(tally.statuses),
         failures=dict(tally.failures),
+        failure_reasons=tally.problems.reasons(),
         efficiency=efficiency,
         warnings=tuple(warnings),
     )

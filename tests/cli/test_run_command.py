@@ -55,6 +55,13 @@ def test_show_and_reproduce(lmms, tmp_path):
     assert again["config"] == plan["config"]
 
 
+def test_show_tells_the_media_work_and_the_media_of_a_sample(lmms):
+    lmms("model=dummy", "task=longvideobench_val_v", "limit=1", "media.num_frames=2")
+    assert "1 loaded: 1 decoded, 0 from memory" in lmms("show", "latest").out
+    shown = lmms("show", "latest", "--samples", "longvideobench_val_v").out
+    assert "clip00.mp4, frames 0 (0.00 s), " in shown
+
+
 def test_failed_samples_give_exit_code_3(lmms):
     result = lmms(*WORDS, "model.kwargs.fail_share=1")
     assert result.code == 3

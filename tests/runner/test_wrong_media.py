@@ -63,6 +63,13 @@ def test_the_exit_status_and_the_count_say_it(ran, folder: Path) -> None:
     assert task["status_counts"]["failed"] == 7
     assert task["failures"] == {"media": 7}
     assert task["metrics"][0]["n"] == GOOD
+    reasons = {why["reason"]: why for why in task["failure_reasons"]}
+    assert sum(why["count"] for why in reasons.values()) == 7
+    cut = reasons["not a readable video file: Invalid data found when processing input"]
+    assert (cut["kind"], cut["count"], cut["documents"]) == ("media", 2, ["3", "4"])
+    assert task["failure_reasons"][0] == cut
+    report = (folder.parent / "out" / "latest" / "report.md").read_text()
+    assert "1 sample: the file is empty (0 bytes) (document 2)" in report
 
 
 @pytest.mark.parametrize(
