@@ -107,7 +107,8 @@ class LoadedMedia:
     source: Mapping[str, Any] = field(default_factory=dict)
     """width, height, total_frames, duration_seconds, average_fps, codec … of the source."""
     warnings: tuple[str, ...] = ()
-    """What was wrong with the source although something could be read."""
+    """What was wrong with the source although something could be read: `code: message`, as the
+    journal keeps it (`decode` gives the two apart)."""
 
     @property
     def nbytes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -79,7 +80,9 @@ def iter_frames(
         raise ValueError(f"size is (height, width) in pixels, got {size}")
     path = shared_source(path)
     info = probe(path)
-    wanted = range(info.num_frames) if indices is None else tuple(int(i) for i in indices)
+    wanted = (
+        range(info.num_frames) if indices is None else tuple(operator.index(i) for i in indices)
+    )
     outside = [i for i in wanted if not 0 <= i < info.num_frames] if indices is not None else []
     if outside:
         raise MediaRangeError(

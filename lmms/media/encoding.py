@@ -26,12 +26,29 @@ ImageFormat = Literal["PNG", "JPEG", "WEBP"]
 DEFAULT_JPEG_QUALITY = 90
 
 
+@overload
+def encode_image(
+    image: Picture,
+    *,
+    format: ImageFormat = ...,
+    quality: int | None = ...,
+    base64: Literal[False] = ...,
+) -> bytes: ...
+@overload
+def encode_image(
+    image: Picture,
+    *,
+    format: ImageFormat = ...,
+    quality: int | None = ...,
+    base64: Literal[True],
+) -> str: ...
 def encode_image(
     image: Picture,
     *,
     format: ImageFormat = "PNG",
     quality: int | None = None,
-) -> bytes:
+    base64: bool = False,
+) -> bytes | str:
     """Encodes a picture.
 
     Args:
@@ -41,14 +58,18 @@ def encode_image(
         format: PNG and WEBP are lossless, JPEG is lossy with 4:2:0 chroma ("JPG" is taken too).
         quality: 1 to 100, only for JPEG; None means 90. With a quality, JPEG files are encoded
             again.
+        base64: Whether to return base64 text instead of bytes.
 
     Returns:
-        The bytes of a file. JPEG files are the ones that Pillow writes.
+        The bytes of a file, or their base64 text. JPEG files are the ones that Pillow writes.
 
     Raises:
         ValueError: A shape, format or quality that is not allowed.
+        TypeError: An array of something else than uint8.
         MediaError: As `load_image`, for a path.
     """
+    if base64:
+        return encode_images([image], format=format, quality=quality, base64=True)[0]
     return encode_images([image], format=format, quality=quality)[0]
 
 
@@ -123,6 +144,7 @@ def encode_images(
 
     Raises:
         ValueError: A shape, format or quality that is not allowed.
+        TypeError: An array of something else than uint8.
         MediaError: As `load_image`, for a path.
     """
     if max_workers is not None and max_workers < 1:
@@ -168,6 +190,7 @@ class EncodeJob:
             pictures: dict[int, NDArray[np.uint8]] = {}
             for position, image in enumerate(images):
                 if not isinstance(image, str | os.PathLike | bytes | bytearray | memoryview):
+                    _check_pixels(image)
                     pictures[position] = image
                     continue
                 results[position] = self._passed_on(media, image)
@@ -192,6 +215,16 @@ class EncodeJob:
         if media.plain_image_format(data) != self._format:
             return None
         return media.wrap_image(data, self._format, self._form)
+
+
+def _check_pixels(image: object) -> None:
+    kind = getattr(image, "dtype", None)
+    if kind is None or str(kind) != "uint8":
+        shape = getattr(image, "shape", None)
+        got = type(image).__name__ if kind is None else f"an array of {kind}, shape {shape}"
+        raise TypeError(
+            f"a picture is a uint8 array of shape (height, width, 3), a path or bytes, not {got}"
+        )
 
 
 def _checked_format(format: str) -> str:

@@ -110,8 +110,6 @@ def _load_video(medium: Any, policy: FramePolicy, size: SizeRule | None) -> Deco
     }
     if batch.asked_indices is not None:
         source["asked_indices"] = list(batch.asked_indices)
-    if batch.asked_indices is not None:
-        source["asked_indices"] = list(batch.asked_indices)
     warnings = tuple(str(warning) for warning in batch.warnings)
     return Decoded(batch.frames, batch.indices, batch.times, source, warnings)
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lmms.media.errors import native
+from lmms.media.qwen_vl import video_frame_size
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
+_HALF: Final = (0.5, 0.5, 0.5)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchSettings:
-    """What a processor's settings say about patches. The defaults are Qwen2-VL's.
+    """What a processor's settings say about patches; `qwen2_vl()` and `qwen3_vl()` make them.
 
-    Qwen3-VL's are `patch_size=16` and 0.5 for all means and deviations.
+    The defaults are Qwen2-VL's.
     """
 
     patch_size: int = 14
@@ -37,6 +41,31 @@ class PatchSettings:
     def factor(self) -> int:
         """Both sides of a frame are multiples of this."""
         return self.patch_size * self.merge_size
+
+    @classmethod
+    def qwen2_vl(cls) -> PatchSettings:
+        """Returns the settings of Qwen2-VL and Qwen2.5-VL: patches of 14, CLIP's colours."""
+        return cls()
+
+    @classmethod
+    def qwen3_vl(cls) -> PatchSettings:
+        """Returns the settings of Qwen3-VL: patches of 16, colours from -1 to 1."""
+        return cls(patch_size=16, mean=_HALF, deviation=_HALF)
+
+    def frame_size(self, num_frames: int, height: int, width: int) -> tuple[int, int]:
+        """Returns the (height, width) of a clip's frames by `video_frame_size`, for these patches.
+
+        It is a `size=` for `lmms.media.decode`; `patchify` takes frames of that size.
+
+        Args:
+            num_frames: Frames of the clip that are shown.
+            height: Pixels of the source.
+            width: Pixels of the source.
+
+        Raises:
+            MediaUnsupportedError: One side is more than 200 times the other.
+        """
+        return video_frame_size(num_frames, height, width, factor=self.factor)
 
 
 def patchify(

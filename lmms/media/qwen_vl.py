@@ -152,7 +152,7 @@ def qwen3_vl_indices(
 def smart_resize(
     height: int,
     width: int,
-    factor: int,
+    factor: int = QWEN3_FACTOR,
     *,
     min_pixels: float | None = None,
     max_pixels: float | None = None,

@@ -245,12 +245,28 @@ def native_source(source: MediaInput) -> NativeSource:
 
     Raises:
         MediaError: As `open_source` and `MediaSource.native`.
+        TypeError: It is nothing that `MediaInput` names.
     """
     if isinstance(source, str | os.PathLike):
         return open_source(source).native()
     if isinstance(source, bytearray | memoryview):
         return bytes(source)
+    _check_type(source)
     return source
+
+
+def _check_type(source: object) -> None:
+    if isinstance(source, tuple):
+        known = len(source) == 3
+    else:
+        # Objects with read_at, and what `shared_source` gave.
+        known = isinstance(source, bytes) or hasattr(source, "read_at") or hasattr(source, "name")
+    if not known:
+        what = f"a tuple of {len(source)}" if isinstance(source, tuple) else type(source).__name__
+        raise TypeError(
+            f"{what} is not one medium; a medium is a path, a locator, bytes, "
+            "(path, offset, length), or an object with read_at, size and name"
+        )
 
 
 def shared_source(source: MediaInput) -> NativeSource:

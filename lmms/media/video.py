@@ -8,6 +8,7 @@ what `ffmpeg -pix_fmt rgb24` gives, rotation metadata applied.
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -190,7 +191,14 @@ def frame_times(path: MediaInput) -> NDArray[np.float64]:
 
 
 def _positions(path: MediaInput, indices: Sequence[int]) -> list[int]:
-    wanted = [int(i) for i in indices]
+    try:
+        wanted = [operator.index(i) for i in indices]
+    except TypeError:
+        wrong = [i for i in indices if not hasattr(i, "__index__")]
+        raise TypeError(
+            f"{source_name(path)}: frame {wrong[0]!r} was asked for; positions are whole numbers, "
+            "and decode() takes times in seconds"
+        ) from None
     if any(i < 0 for i in wanted):
         raise MediaRangeError(
             f"{source_name(path)}: frame {min(wanted)} was asked for", allowed="0 and above"
@@ -228,6 +236,7 @@ def read_frames(
     Raises:
         MediaRangeError: An index that the video does not have.
         MediaTooLargeError: More bytes than `max_bytes`, without `out`.
+        TypeError: An index that is no whole number.
         MediaError: As `probe`.
         ValueError: `out` has another shape or type, or cannot be written.
     """

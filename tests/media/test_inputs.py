@@ -240,7 +240,7 @@ def test_ranges_lie_within_their_file(clips, cut, reason):
 
 
 def test_what_is_no_medium_says_what_is(clips):
-    with pytest.raises(TypeError, match="a medium is a path, bytes, "):
+    with pytest.raises(TypeError, match="a medium is a path, a locator, bytes, "):
         probe(7)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="a byte range is "):
         probe((clips["mkv"], -1, 5))
