@@ -101,7 +101,7 @@ def test_the_rule_replaces_what_it_does_not_go_by(
 def test_a_number_out_of_range_names_the_task():
     with pytest.raises(ConfigError, match="num_frames=0") as caught:
         resolve_media(LVB, {"num_frames": 0})
-    assert caught.value.origin == "media settings of task 'longvideobench_val_v'"
+    assert caught.value.origin == "media settings of task longvideobench_val_v"
 
 
 @pytest.mark.parametrize(
