@@ -6,6 +6,7 @@
 mod audio;
 mod errors;
 mod images;
+mod memory;
 mod patches;
 mod sequence;
 mod signals;

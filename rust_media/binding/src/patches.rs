@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
+use crate::memory::zeros;
 use crate::signals::without_gil;
 
 type Patches<'py> = (Bound<'py, PyArray2<f32>>, (usize, usize, usize));
@@ -42,7 +43,8 @@ pub fn patchify<'py>(
         Ok(contiguous) => Cow::Borrowed(contiguous),
         Err(_) => Cow::Owned(frames.as_array().iter().copied().collect()),
     };
-    let patches = PyArray2::<f32>::zeros(py, [grid.patches(), grid.depth], false);
+    let patches = zeros::<f32>(py, grid.patches() * grid.depth)?;
+    let patches = patches.reshape([grid.patches(), grid.depth])?;
     let mut writable = patches.readwrite();
     let out = writable.as_slice_mut()?;
     without_gil(py, name, |interrupt| cut(&pixels, shape, layout, &levels, out, interrupt))?;

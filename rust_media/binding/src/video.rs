@@ -5,10 +5,11 @@ use media_core::keyframes;
 use media_core::video::{decode_into, FrameOptions};
 use media_core::{MediaError, MediaWarning};
 use numpy::{PyArray1, PyArray4, PyArrayMethods, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyMemoryError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
+use crate::memory::zeros;
 use crate::source::SourceArg;
 
 pub type Warnings = Vec<(String, String)>;
@@ -137,24 +138,16 @@ pub fn read_frames<'py>(
 }
 
 /// Checks the caller's array, or makes one.
-///
-/// Not by `NumPy`'s own allocation, which asks for huge pages: in virtual machines whose host gives
-/// memory on first touch, filling those took two to three times as long as filling plain ones.
 pub fn frames_array<'py>(
     py: Python<'py>,
     shape: [usize; 4],
     given: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray4<u8>>> {
-    // Imported by name first: where a signal arrives meanwhile, what uses it below would panic.
-    py.import("numpy")?;
     let Some(given) = given else {
-        let bytes = shape.iter().product();
-        // An allocation that fails ends the process, a reservation only tells.
-        Vec::<u8>::new()
-            .try_reserve_exact(bytes)
-            .map_err(|_| PyMemoryError::new_err(format!("frames of {bytes} bytes")))?;
-        return PyArray1::from_vec(py, vec![0; bytes]).reshape(shape);
+        return zeros(py, shape.iter().product())?.reshape(shape);
     };
+    // As `zeros` does, and for the same reason.
+    py.import("numpy")?;
     if let Ok(array) = given.cast::<PyArray4<u8>>() {
         let writable = given.getattr("flags")?.getattr("writeable")?.is_truthy()?;
         if writable && array.is_c_contiguous() && array.shape() == shape {
