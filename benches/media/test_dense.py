@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_dense_in_chunks(table: Table, fresh: clips.Freshener) -> None:
     """Going through a video 64 frames at a time, against the same with a TorchCodec decoder."""
     from lmms import media
 
-    case = _case("1650", ", in chunks of 64")
+    case = replace(_case("1650", ", in chunks of 64"), goals={})  # for memory, not for speed
 
     def ours(path: Any, indices: Any) -> int:
         return sum(len(part.frames) for part in media.iter_frames(path, chunk=64))
