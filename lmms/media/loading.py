@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lmms.media.errors import MediaUnsupportedError
+from lmms.media.diagnosis import explained
+from lmms.media.errors import MediaDecodeError, MediaUnsupportedError
 from lmms.media.images import load_image, resize_image
 from lmms.media.sampling import pixel_bounds
 from lmms.media.video import SizeRule, bounded_size, decode
@@ -81,7 +82,7 @@ def medium_of(ref: MediaRef) -> str | bytes:
 
 
 def uses_ffmpeg(ref: MediaRef) -> bool:
-    """Whether a medium is decoded by C code; still images are decoded in memory-safe Rust."""
+    """Whether FFmpeg decodes a medium; still images are decoded in Rust, JPEG by libjpeg-turbo."""
     return ref.kind != "image" or ref.frame is not None
 
 
@@ -97,7 +98,10 @@ def default_size(ref: MediaRef) -> SizeRule:
 
 
 def _load_video(medium: Any, policy: FramePolicy, size: SizeRule | None) -> Decoded:
-    batch = decode(medium, policy, size=size)
+    try:
+        batch = decode(medium, policy, size=size)
+    except MediaDecodeError as error:
+        raise explained(error, medium) from error
     info = batch.info
     source: dict[str, Any] = {
         "width": info.width,
