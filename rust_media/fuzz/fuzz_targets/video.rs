@@ -15,9 +15,13 @@ fuzz_target!(|data: &[u8]| {
     let interrupt = Interrupt::new(&never);
     let Ok(found) = index::open(&source, &interrupt) else { return };
     assert!(!found.is_empty() && found.times().len() == found.len());
-    let scanned = index::build_by_scan(&source, &interrupt).expect("the long way leads there too");
-    assert!(found.pts == scanned.pts && found.order == scanned.order, "two ways, two answers");
-    assert!(found.warnings == scanned.warnings && found.last_duration == scanned.last_duration);
+    // Animations have a way of their own, and one only.
+    if found.facts.codec != "webp" {
+        let scanned = index::build_by_scan(&source, &interrupt).expect("the long way leads there");
+        assert!(found.pts == scanned.pts && found.order == scanned.order, "two ways, two answers");
+        assert!(found.warnings == scanned.warnings);
+        assert!(found.last_duration == scanned.last_duration);
+    }
     let wanted = [0, found.len() / 2, found.len() - 1];
     let mut out = vec![0; OPTIONS.frame_bytes(&found) * wanted.len()];
     let Ok(_) = decode_into(&source, &found, &wanted, OPTIONS, &mut out, &interrupt) else { return };
