@@ -24,7 +24,9 @@ fuzz_target!(|data: &[u8]| {
     }
     let wanted = [0, found.len() / 2, found.len() - 1];
     let mut out = vec![0; OPTIONS.frame_bytes(&found) * wanted.len()];
-    let Ok(_) = decode_into(&source, &found, &wanted, OPTIONS, &mut out, &interrupt) else { return };
+    let Ok(_) = decode_into(&source, &found, &wanted, OPTIONS, &mut out, &interrupt) else {
+        return;
+    };
     let mut again = vec![1; out.len()];
     if decode_into(&source, &found, &wanted, OPTIONS, &mut again, &interrupt).is_ok() {
         assert!(out == again, "two decodes of one file differ");

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 
 use ffmpeg_sys_next as sys;
 
-use super::decoder::Received;
+use super::codec::{self, Received};
 use super::formats::Kind;
 use super::{describe, owned_text, Demuxer, Frame, Parameters, NO_PTS};
 use crate::error::{MediaError, Result};
@@ -155,24 +155,14 @@ impl AudioDecoder {
     /// `Internal` if the decoder was not drained before.
     pub fn send(&mut self, demuxer: Option<&Demuxer>) -> Result<bool> {
         let packet = demuxer.map_or(ptr::null(), Demuxer::packet);
-        // SAFETY: null means end of stream, anything else is a valid packet.
-        let code = unsafe { sys::avcodec_send_packet(self.context.as_ptr(), packet) };
-        if code == sys::AVERROR(sys::EAGAIN) {
-            return Err(MediaError::internal(&self.path, "the decoder was not drained"));
-        }
-        Ok(code >= 0 || (packet.is_null() && code == sys::AVERROR_EOF))
+        // SAFETY: the context is ours; null means end of stream, else the packet is valid.
+        unsafe { codec::send(self.context, packet, &self.path) }
     }
 
     /// Takes the next finished piece of sound.
     pub fn receive(&mut self, frame: &mut Frame) -> Received {
-        // SAFETY: both are valid; FFmpeg unreferences the frame first.
-        let code = unsafe { sys::avcodec_receive_frame(self.context.as_ptr(), frame.as_mut_ptr()) };
-        match code {
-            0.. => Received::Frame,
-            sys::AVERROR_EOF => Received::End,
-            code if code == sys::AVERROR(sys::EAGAIN) => Received::NeedsInput,
-            _ => Received::Failed,
-        }
+        // SAFETY: the context is ours.
+        unsafe { codec::receive(self.context, frame) }
     }
 }
 

@@ -5,23 +5,11 @@ use std::ptr::{self, NonNull};
 
 use ffmpeg_sys_next as sys;
 
+use super::codec::{self, Received};
 use super::complaint::Listener;
 use super::nal;
 use super::{describe, Demuxer, Frame, Packet, PacketInfo, StreamFacts, MAX_PIXELS};
 use crate::error::{MediaError, Result};
-
-/// What asking a decoder for a frame gave.
-#[derive(Debug)]
-pub enum Received {
-    /// The caller's frame now holds the next frame in presentation order.
-    Frame,
-    /// More packets are needed first.
-    NeedsInput,
-    /// Everything that was sent has come out.
-    End,
-    /// A frame was lost to damage; others may follow.
-    Failed,
-}
 
 /// Codecs whose decoders leave what they cannot read of a damaged picture as its buffer was: with
 /// FFmpeg's pool the rest of some earlier picture, which depends on what else was asked for, and on
@@ -147,24 +135,14 @@ impl Decoder {
     }
 
     fn send_raw(&mut self, packet: *const sys::AVPacket) -> Result<bool> {
-        // SAFETY: null means end of stream, anything else is a valid packet.
-        let code = unsafe { sys::avcodec_send_packet(self.context.as_ptr(), packet) };
-        if code == sys::AVERROR(sys::EAGAIN) {
-            return Err(MediaError::internal(&self.path, "the decoder was not drained"));
-        }
-        Ok(code >= 0 || (packet.is_null() && code == sys::AVERROR_EOF))
+        // SAFETY: the context is ours; null means end of stream, else the packet is valid.
+        unsafe { codec::send(self.context, packet, &self.path) }
     }
 
     /// Takes the next finished frame.
     pub fn receive(&mut self, frame: &mut Frame) -> Received {
-        // SAFETY: both are valid; FFmpeg unreferences the frame first.
-        let code = unsafe { sys::avcodec_receive_frame(self.context.as_ptr(), frame.as_mut_ptr()) };
-        match code {
-            0.. => Received::Frame,
-            sys::AVERROR_EOF => Received::End,
-            code if code == sys::AVERROR(sys::EAGAIN) => Received::NeedsInput,
-            _ => Received::Failed,
-        }
+        // SAFETY: the context is ours.
+        unsafe { codec::receive(self.context, frame) }
     }
 
     /// Finds out the size and pixel format of the stream whose first packet `demuxer` has just

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod audio;
+mod codec;
 mod complaint;
 mod decoder;
 mod demuxer;
@@ -21,7 +22,8 @@ mod scaler;
 mod watch;
 
 pub use audio::{AudioDecoder, AudioFacts};
-pub use decoder::{Decoder, Received};
+pub use codec::Received;
+pub use decoder::Decoder;
 pub use demuxer::{Demuxer, PacketInfo, ReadPacket, StreamFacts};
 pub use frame::{Frame, Orientation};
 pub(crate) use header::ListedPacket;
