@@ -200,3 +200,7 @@ class RunInterruptedError(LmmsError):
     """The user stopped the run; it can be resumed."""
 
     exit_code = 130
+    immediate = False
+    """Threads may still be at work: the process leaves without waiting for them."""
+    printed = False
+    """What there is to show stands in the output already."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from lmms.errors import ConfigError, LmmsError, nearest
+from lmms.errors import ConfigError, LmmsError, RunInterruptedError, nearest
 
 COMMANDS = ("completion", "ls", "media", "plan", "run", "show", "version")
 _INTERNAL_ERROR = 1
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(words)
     except LmmsError as error:
         code = _report(error, words)
-        if getattr(error, "immediate", False):
+        if isinstance(error, RunInterruptedError) and error.immediate:
             _leave(code)
         return code
     except KeyboardInterrupt:
@@ -95,7 +95,8 @@ def _report(error: LmmsError, words: Sequence[str]) -> int:
         print(secrets.mask("".join(traceback.format_exception(error))), file=sys.stderr)
     secrets.mask_error(error)
     console.print_error(str(error))
-    if "--json" in words and not getattr(error, "printed", False):
+    shown = isinstance(error, RunInterruptedError) and error.printed
+    if "--json" in words and not shown:
         console.print_json({"error": error.to_dict()})
     return error.exit_code
 

@@ -51,7 +51,7 @@ def _run_batch(found: Sequence[targets.Target], arguments: Arguments) -> int:
         except RunInterruptedError as error:
             print_outcomes(outcomes, as_json=as_json)
             if as_json:
-                error.printed = True  # type: ignore[attr-defined]
+                error.printed = True
             raise
         outcomes.append(ended)
     print_outcomes(outcomes, as_json=as_json)

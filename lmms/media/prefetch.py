@@ -85,8 +85,8 @@ class MediaLoader:
             at once must get it whatever its size.
         decode_cache_bytes: Bytes of decoded pixels kept for further requests; 0 keeps none.
         isolation: Which media are decoded in worker processes: `process` all, `none` none, `auto`
-            those that FFmpeg decodes and that are no plain files on this machine (still images
-            are decoded by memory-safe code). Results are the same.
+            those that FFmpeg decodes and that are no plain files on this machine. Results are
+            the same.
         timeout_seconds: Time for one medium in a worker process.
         worker_memory_bytes: Memory for decoding one medium in a worker process, beside its pixels.
         threads: Decoding threads of this process and of its workers; 0: one per core.

@@ -276,7 +276,7 @@ class _Sitting:
             hint=f"resume with: {self._command(folder)}",
         )
         error.exit_code = interruption.exit_code
-        error.immediate = immediate  # type: ignore[attr-defined]
+        error.immediate = immediate
         return error
 
 

@@ -401,7 +401,7 @@ def test_a_second_interrupt_ends_at_once_and_loses_nothing(
         patch.setattr(DummyModel, "respond", stuck)
         with pytest.raises(RunInterruptedError) as caught:
             bed.run("model.batch_size=1", observer=Watch(stop))
-    assert caught.value.immediate  # type: ignore[attr-defined]
+    assert caught.value.immediate
     assert caught.value.exit_code == 130
     assert bed.run("model.batch_size=1").status == "complete"
     assert len(bed.asked) == len(set(bed.asked)) == 10
@@ -427,7 +427,7 @@ def test_an_interrupt_while_the_model_is_loading_does_not_wait_for_it(
     monkeypatch.setattr(DummyModel, "close", close)
     with pytest.raises(RunInterruptedError) as caught:
         bed.run(observer=Watch(stop))
-    assert caught.value.immediate  # type: ignore[attr-defined]
+    assert caught.value.immediate
     assert not closed
 
 

@@ -56,8 +56,8 @@ def main(words: Sequence[str]) -> int:
             f"interrupted after {len(examinations)} of {console.some(total, 'medium', 'media')}"
         )
         # A file that is being decoded on a thread is not waited for.
-        stopped.immediate = True  # type: ignore[attr-defined]
-        stopped.printed = True  # type: ignore[attr-defined]
+        stopped.immediate = True
+        stopped.printed = True
         raise stopped
     fine = not checkup.unrendered and all(e.status == "fine" for e in examinations)
     return 0 if fine else MediaError.exit_code
