@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= auto
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup demo test check lint bench bench-media bench-peers wheel embedded fuzz asan clean
+.PHONY: help setup demo test simulate check lint bench bench-media bench-peers wheel embedded fuzz asan clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  /'
@@ -19,6 +19,9 @@ demo: setup      ## evaluate the embedded model on the embedded long-video set
 test: setup      ## every test
 	cargo test --quiet
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+simulate: setup  ## coverage of intervals and precision of abilities, by simulation: minutes
+	$(BIN)/pytest tests -m slow -q -s -p no:cacheprovider
 
 check: setup     ## format, types, layers, clippy
 	$(BIN)/ruff format --check lmms tasks tests benches tools
