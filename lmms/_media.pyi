@@ -12,6 +12,7 @@ __all__ = [
     "DecodeError",
     "FrameSequence",
     "InternalError",
+    "ItemPool",
     "NotFoundError",
     "OutOfRangeError",
     "Probe",
@@ -25,6 +26,8 @@ __all__ = [
     "frame_times",
     "image_fingerprints",
     "image_size",
+    "irt_estimate",
+    "irt_trajectories",
     "key_frames",
     "load_image",
     "nearest_key_frames",
@@ -84,6 +87,14 @@ class Source:
     def __new__(cls, medium: _Medium, name: str | None, key: str | None) -> Source: ...
     @property
     def name(self) -> str: ...
+
+#: Method, mean and SD of the prior, bounds, scale.
+_Estimation: TypeAlias = tuple[str, float, float, float, float, float]
+
+@final
+class ItemPool:
+    def __new__(cls, a: NDArray[np.float64], b: NDArray[np.float64], scale: float) -> ItemPool: ...
+    def select(self, free: NDArray[np.bool_], ability: float) -> int | None: ...
 
 @final
 class FrameSequence:
@@ -186,3 +197,19 @@ def patchify(
     layout: tuple[int, int, int],
     levels: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], tuple[int, int, int]]: ...
+def irt_estimate(
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    start: float,
+    options: _Estimation,
+) -> tuple[float, float, float, bool]: ...
+def irt_trajectories(
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    responses: NDArray[np.int8],
+    starts: NDArray[np.float64],
+    length: int,
+    options: _Estimation,
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]: ...

@@ -62,13 +62,29 @@ def information(a: FloatArray, b: FloatArray, ability: float, scale: float) -> F
     return weight * (right * (1.0 - right))
 
 
-def select(
-    a: FloatArray, b: FloatArray, free: NDArray[np.bool_], ability: float, scale: float
-) -> int:
-    """Returns the free item of highest information, of equal ones the first; -1 if none is."""
-    if not free.any():
-        return -1
-    return int(np.argmax(np.where(free, information(a, b, ability, scale), -1.0)))
+class ItemPool:
+    """The items of a bank, for selections.
+
+    Args:
+        a: Discriminations, shape (n,).
+        b: Difficulties, shape (n,).
+        scale: The factor D of the exponent.
+    """
+
+    def __init__(self, a: FloatArray, b: FloatArray, scale: float) -> None:
+        self._a, self._b, self._scale = a, b, scale
+
+    def select(self, free: NDArray[np.bool_], ability: float) -> int | None:
+        """Returns the free item of highest information, of equal ones the first; None without.
+
+        Args:
+            free: Which items may be chosen, shape (n,).
+            ability: The ability that the item should be informative for.
+        """
+        if not free.any():
+            return None
+        found = information(self._a, self._b, ability, self._scale)
+        return int(np.argmax(np.where(free, found, -1.0)))
 
 
 def estimate(
@@ -168,3 +184,45 @@ def posterior_weights(
     weights[[0, -1]] *= 0.5
     result: FloatArray = weights / weights.sum()
     return result
+
+
+def trajectories(
+    a: FloatArray,
+    b: FloatArray,
+    responses: NDArray[np.int8],
+    starts: FloatArray,
+    length: int,
+    options: Estimation,
+) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
+    """Replays the answers of many subjects in the order of an adaptive test.
+
+    Args:
+        a: Discriminations, shape (n,).
+        b: Difficulties, shape (n,).
+        responses: 1 right, 0 wrong, -1 never asked, shape (subjects, n).
+        starts: For which ability each subject's first item is chosen, shape (subjects,).
+        length: How many items are asked at most.
+        options: Method, prior, bounds and scale.
+
+    Returns:
+        Items, abilities and standard errors, each (subjects, min(length, n)); -1 and NaN after
+        a subject's last item.
+    """
+    pool = ItemPool(a, b, options.scale)
+    shape = (len(starts), min(length, len(a)))
+    items = np.full(shape, -1, dtype=np.int64)
+    abilities, stderrs = np.full(shape, np.nan), np.full(shape, np.nan)
+    for subject, start in enumerate(starts):
+        free = responses[subject] >= 0
+        ability = float(start)
+        for step in range(shape[1]):
+            chosen = pool.select(free, ability)
+            if chosen is None:
+                break
+            free[chosen] = False
+            items[subject, step] = chosen
+            asked = items[subject, : step + 1]
+            right = responses[subject, asked] == 1
+            ability, stderr, _, _ = estimate(a[asked], b[asked], right, ability, options)
+            abilities[subject, step], stderrs[subject, step] = ability, stderr
+    return items, abilities, stderrs

@@ -70,6 +70,7 @@ class ItemSelector:
         self._bank = bank
         self._rules = rules
         self._scale = scale
+        self._pool = kernel.item_pool(bank.a, bank.b, scale)
         self._groups: NDArray[np.intp] | None = None
         if rules.balance:
             if bank.content is None:
@@ -84,8 +85,8 @@ class ItemSelector:
 
     def choose(
         self, free: NDArray[np.bool_], chosen: NDArray[np.bool_], ability: float, turn: int
-    ) -> int:
-        """Returns the position of the next item, or -1 when no item is free.
+    ) -> int | None:
+        """Returns the position of the next item, None when no item is free.
 
         Args:
             free: Which items may be chosen, shape (n,).
@@ -97,10 +98,10 @@ class ItemSelector:
             free = free & (self._groups == self._lagging_group(self._groups, free, chosen))
         count = self._rules.exposure or 1
         if count == 1:
-            return kernel.select(self._bank.a, self._bank.b, free, ability, self._scale)
+            return self._pool.select(free, ability)
         open_items = np.flatnonzero(free)
         if not len(open_items):
-            return -1
+            return None
         information = kernel.information(
             self._bank.a[open_items], self._bank.b[open_items], ability, self._scale
         )

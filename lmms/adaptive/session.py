@@ -152,8 +152,9 @@ class AdaptiveSession:
         for ability in batch_abilities(self.ability, spread, count, bounds):
             turn = len(self._steps) + len(self._skipped) + len(self._pending)
             position = self._selector.choose(self._free, self._chosen, ability, turn)
-            self._free[position] = False
-            self._chosen[position] = True
+            if position is None:
+                break
+            self._take(position)
             self._pending[position] = None
             offered.append(position)
         return offered

@@ -32,8 +32,9 @@ def test_every_unsafe_block_says_why_it_is_sound(sources):
                 assert "SAFETY:" in above, f"{path.name}:{number + 1}"
 
 
-def test_the_core_knows_nothing_of_python(repository):
-    manifest = (repository / "rust_media" / "core" / "Cargo.toml").read_text()
+@pytest.mark.parametrize("crate", ["core", "irt"])
+def test_the_cores_know_nothing_of_python(crate, repository):
+    manifest = (repository / "rust_media" / crate / "Cargo.toml").read_text()
     assert "pyo3" not in manifest
     assert "numpy" not in manifest
 

@@ -1,11 +1,12 @@
 //! The Python extension `lmms._media`: converts arguments, releases the GIL, maps errors. All
-//! decisions are in `media-core`.
+//! decisions are in `media-core` and `irt`.
 // PyO3 takes arguments by value.
 #![allow(clippy::needless_pass_by_value)]
 
 mod audio;
 mod errors;
 mod images;
+mod irt;
 mod memory;
 mod patches;
 mod sequence;
@@ -39,6 +40,7 @@ fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<audio::AudioProbe>()?;
+    module.add_class::<irt::PyItemPool>()?;
     module.add_class::<sequence::FrameSequence>()?;
     module.add_class::<source::PySource>()?;
     module.add_class::<video::Probe>()?;
@@ -60,5 +62,7 @@ fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(images::plain_image_format, module)?)?;
     module.add_function(wrap_pyfunction!(images::wrap_image, module)?)?;
     module.add_function(wrap_pyfunction!(patches::patchify, module)?)?;
+    module.add_function(wrap_pyfunction!(irt::irt_estimate, module)?)?;
+    module.add_function(wrap_pyfunction!(irt::irt_trajectories, module)?)?;
     Ok(())
 }

@@ -1,0 +1,221 @@
+//! Abilities from answers.
+
+use crate::model::{information_at, probabilities};
+
+/// Nodes of the quadrature over the bounds; catR's default.
+const EAP_NODES: usize = 33;
+const MAX_STEPS: usize = 100;
+const NEWTON_STEPS: usize = 50;
+const STEP_TOLERANCE: f64 = 1e-10;
+
+/// What is taken for the ability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// The mode of the posterior.
+    Mode,
+    /// The maximum of the likelihood.
+    Likelihood,
+    /// The mean of the posterior.
+    Mean,
+}
+
+/// How abilities are estimated.
+#[derive(Debug, Clone, Copy)]
+pub struct Estimation {
+    /// What is taken for the ability.
+    pub method: Method,
+    /// Mean of the normal prior; not used by [`Method::Likelihood`].
+    pub prior_mean: f64,
+    /// Its standard deviation, positive.
+    pub prior_sd: f64,
+    /// The lowest ability that an estimate can have.
+    pub low: f64,
+    /// The highest.
+    pub high: f64,
+    /// The factor D in the exponent.
+    pub scale: f64,
+}
+
+/// An ability and how well it is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// The ability.
+    pub value: f64,
+    /// Its standard error; NaN if there is none.
+    pub stderr: f64,
+    /// Fisher information of the answered items at `value`.
+    pub information: f64,
+    /// Whether the estimate stands at a bound because the answers point beyond it.
+    pub at_bound: bool,
+}
+
+/// The answered items.
+#[derive(Clone, Copy)]
+struct Answers<'a> {
+    a: &'a [f64],
+    b: &'a [f64],
+    right: &'a [bool],
+}
+
+/// Estimates an ability from answered items.
+///
+/// `a`, `b` and `right` have the same length; `start` is where the iteration starts, and the
+/// estimate of [`Method::Likelihood`] without any answer.
+#[must_use]
+pub fn estimate(
+    a: &[f64],
+    b: &[f64],
+    right: &[bool],
+    start: f64,
+    options: &Estimation,
+) -> Estimate {
+    let answers = Answers { a, b, right };
+    if options.method == Method::Mean {
+        return mean(answers, options);
+    }
+    let (value, at_bound) = root(answers, start, options);
+    let information = total_information(answers, value, options.scale);
+    let stderr = match options.method {
+        Method::Likelihood if at_bound || information <= 0.0 => f64::NAN,
+        Method::Likelihood => 1.0 / information.sqrt(),
+        _ => 1.0 / (options.prior_sd.powi(-2) + information).sqrt(),
+    };
+    Estimate { value, stderr, information, at_bound }
+}
+
+fn total_information(answers: Answers<'_>, ability: f64, scale: f64) -> f64 {
+    let at = |(a, b): (&f64, &f64)| {
+        let slope = scale * a;
+        information_at(slope * slope, slope * (ability - b))
+    };
+    answers.a.iter().zip(answers.b).map(at).sum()
+}
+
+fn root(answers: Answers<'_>, start: f64, options: &Estimation) -> (f64, bool) {
+    let (mut low, mut high) = (options.low, options.high);
+    if answers.a.iter().all(|&a| a == 0.0) {
+        let resting = if options.method == Method::Mode { options.prior_mean } else { start };
+        return (resting.max(low).min(high), !(low < resting && resting < high));
+    }
+    // The score falls with ability, so its signs at the bounds say whether there is a root
+    // between them: without this a flat score of steep items is taken for a root.
+    if score(answers, low, options).0 <= 0.0 {
+        return (low, true);
+    }
+    if score(answers, high, options).0 >= 0.0 {
+        return (high, true);
+    }
+    let mut value = start.max(low).min(high);
+    for step in 0..MAX_STEPS {
+        let (height, slope) = score(answers, value, options);
+        if height > 0.0 {
+            low = value;
+        } else {
+            high = value;
+        }
+        let newton = value - height / slope;
+        let trusted = slope < 0.0 && step < NEWTON_STEPS && (low..=high).contains(&newton);
+        let following = if trusted { newton } else { 0.5 * (low + high) };
+        let moved = (following - value).abs();
+        value = following;
+        if moved <= STEP_TOLERANCE {
+            break;
+        }
+    }
+    (value, false)
+}
+
+/// The derivative of the log likelihood (of the log posterior) and its slope.
+fn score(answers: Answers<'_>, ability: f64, options: &Estimation) -> (f64, f64) {
+    let (mut height, mut slope) = (0.0, 0.0);
+    for ((a, b), right) in answers.a.iter().zip(answers.b).zip(answers.right) {
+        let weight = options.scale * a;
+        let (p, q) = probabilities(weight * (ability - b));
+        height += weight * if *right { q } else { -p };
+        slope -= weight * weight * (p * q);
+    }
+    if options.method == Method::Mode {
+        let precision = options.prior_sd.powi(-2);
+        height += (options.prior_mean - ability) * precision;
+        slope -= precision;
+    }
+    (height, slope)
+}
+
+fn mean(answers: Answers<'_>, options: &Estimation) -> Estimate {
+    let mut nodes = [0.0; EAP_NODES];
+    let mut logs = [0.0; EAP_NODES];
+    let width = (options.high - options.low) / (EAP_NODES - 1) as f64;
+    for (k, (node, log)) in nodes.iter_mut().zip(&mut logs).enumerate() {
+        *node = if k + 1 == EAP_NODES { options.high } else { options.low + k as f64 * width };
+        let distance = (*node - options.prior_mean) / options.prior_sd;
+        *log = log_likelihood(answers, *node, options.scale) - 0.5 * distance * distance;
+    }
+    let highest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut weights = logs.map(|log| (log - highest).exp());
+    // The trapezoid rule counts the outer nodes half.
+    weights[0] *= 0.5;
+    weights[EAP_NODES - 1] *= 0.5;
+    let total: f64 = weights.iter().sum();
+    let weighted = |of: &dyn Fn(f64) -> f64| {
+        nodes.iter().zip(&weights).map(|(node, weight)| weight * of(*node)).sum::<f64>() / total
+    };
+    let value = weighted(&|node| node);
+    let stderr = weighted(&|node| (node - value) * (node - value)).sqrt();
+    let information = total_information(answers, value, options.scale);
+    Estimate { value, stderr, information, at_bound: false }
+}
+
+fn log_likelihood(answers: Answers<'_>, ability: f64, scale: f64) -> f64 {
+    let of = |((a, b), right): ((&f64, &f64), &bool)| {
+        let z = scale * a * (ability - b);
+        let signed = if *right { z } else { -z };
+        signed.min(0.0) - (-z.abs()).exp().ln_1p()
+    };
+    answers.a.iter().zip(answers.b).zip(answers.right).map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(method: Method) -> Estimation {
+        Estimation { method, prior_mean: 0.0, prior_sd: 1.0, low: -4.0, high: 4.0, scale: 1.0 }
+    }
+
+    #[test]
+    fn symmetric_answers_give_the_middle() {
+        let (a, b, right) = ([1.5, 1.5], [-1.0, 1.0], [true, false]);
+        for method in [Method::Mode, Method::Likelihood, Method::Mean] {
+            let found = estimate(&a, &b, &right, 2.0, &with(method));
+            assert!(found.value.abs() < 1e-9, "{method:?} {found:?}");
+            assert!(found.stderr > 0.0 && !found.at_bound);
+        }
+    }
+
+    #[test]
+    fn a_flat_score_is_no_root() {
+        let found = estimate(&[20.0], &[0.0], &[true], 2.0, &with(Method::Likelihood));
+        assert!(found.at_bound && found.stderr.is_nan());
+        assert!((found.value - 4.0).abs() < f64::EPSILON);
+        let found = estimate(&[300.0], &[3.0], &[false], 0.0, &with(Method::Likelihood));
+        assert!((found.value + 4.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn contradicting_steep_items_meet_in_the_middle() {
+        let likelihood = with(Method::Likelihood);
+        let found = estimate(&[60.0, 60.0], &[-1.0, 1.0], &[true, false], 3.0, &likelihood);
+        assert!(found.value.abs() < 1e-6);
+    }
+
+    #[test]
+    fn without_answers_the_prior_or_the_start_stays() {
+        let found = estimate(&[], &[], &[], 1.0, &with(Method::Mode));
+        assert!(found.value == 0.0 && (found.stderr - 1.0).abs() < 1e-15);
+        let found = estimate(&[], &[], &[], 1.0, &with(Method::Likelihood));
+        assert!((found.value - 1.0).abs() < 1e-15 && found.stderr.is_nan());
+        let found = estimate(&[], &[], &[], 1.0, &with(Method::Mean));
+        assert!(found.value.abs() < 1e-12 && (found.stderr - 1.0).abs() < 0.01);
+    }
+}
