@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from lmms.statistics.bootstrap import Bootstrap, bootstrap
 from lmms.statistics.clusters import clustered_stderr
+from lmms.statistics.distributions import (
+    beta_distribution,
+    binomial_distribution,
+    normal_distribution,
+    normal_survival,
+    t_distribution,
+    t_survival,
+)
+from lmms.statistics.errors import StatisticsError
 from lmms.statistics.intervals import (
     Interval,
     Mean,
@@ -14,22 +23,30 @@ from lmms.statistics.intervals import (
     t_interval,
     wilson_interval,
 )
-from lmms.statistics.quantiles import normal_quantile, t_quantile
+from lmms.statistics.quantiles import beta_quantile, normal_quantile, t_quantile
 from lmms.statistics.stratified import stratified_sum
 
 __all__ = [
     "Bootstrap",
     "Interval",
     "Mean",
+    "StatisticsError",
     "bernoulli_stderr",
+    "beta_distribution",
+    "beta_quantile",
+    "binomial_distribution",
     "bootstrap",
     "clustered_stderr",
     "mean_stderr",
+    "normal_distribution",
     "normal_interval",
     "normal_quantile",
+    "normal_survival",
     "stratified_sum",
     "summarize_mean",
+    "t_distribution",
     "t_interval",
     "t_quantile",
+    "t_survival",
     "wilson_interval",
 ]
