@@ -23,13 +23,24 @@ from lmms.statistics.intervals import (
     t_interval,
     wilson_interval,
 )
+from lmms.statistics.paired import (
+    McNemar,
+    PairedDifference,
+    SignFlip,
+    mcnemar,
+    paired_difference,
+    sign_flip,
+)
 from lmms.statistics.quantiles import beta_quantile, normal_quantile, t_quantile
 from lmms.statistics.stratified import stratified_sum
 
 __all__ = [
     "Bootstrap",
     "Interval",
+    "McNemar",
     "Mean",
+    "PairedDifference",
+    "SignFlip",
     "StatisticsError",
     "bernoulli_stderr",
     "beta_distribution",
@@ -37,11 +48,14 @@ __all__ = [
     "binomial_distribution",
     "bootstrap",
     "clustered_stderr",
+    "mcnemar",
     "mean_stderr",
     "normal_distribution",
     "normal_interval",
     "normal_quantile",
     "normal_survival",
+    "paired_difference",
+    "sign_flip",
     "stratified_sum",
     "summarize_mean",
     "t_distribution",
