@@ -23,6 +23,12 @@ from lmms.statistics.intervals import (
     t_interval,
     wilson_interval,
 )
+from lmms.statistics.multiplicity import (
+    adjust,
+    benjamini_hochberg,
+    benjamini_yekutieli,
+    holm,
+)
 from lmms.statistics.paired import (
     McNemar,
     PairedDifference,
@@ -42,12 +48,16 @@ __all__ = [
     "PairedDifference",
     "SignFlip",
     "StatisticsError",
+    "adjust",
+    "benjamini_hochberg",
+    "benjamini_yekutieli",
     "bernoulli_stderr",
     "beta_distribution",
     "beta_quantile",
     "binomial_distribution",
     "bootstrap",
     "clustered_stderr",
+    "holm",
     "mcnemar",
     "mean_stderr",
     "normal_distribution",
