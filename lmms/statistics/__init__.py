@@ -37,6 +37,14 @@ from lmms.statistics.paired import (
     paired_difference,
     sign_flip,
 )
+from lmms.statistics.power import (
+    SampleSize,
+    achieved_power,
+    difference_variance,
+    minimal_effect,
+    repeats_variance,
+    sample_size,
+)
 from lmms.statistics.quantiles import beta_quantile, normal_quantile, t_quantile
 from lmms.statistics.stratified import stratified_sum
 
@@ -46,8 +54,10 @@ __all__ = [
     "McNemar",
     "Mean",
     "PairedDifference",
+    "SampleSize",
     "SignFlip",
     "StatisticsError",
+    "achieved_power",
     "adjust",
     "benjamini_hochberg",
     "benjamini_yekutieli",
@@ -57,14 +67,18 @@ __all__ = [
     "binomial_distribution",
     "bootstrap",
     "clustered_stderr",
+    "difference_variance",
     "holm",
     "mcnemar",
     "mean_stderr",
+    "minimal_effect",
     "normal_distribution",
     "normal_interval",
     "normal_quantile",
     "normal_survival",
     "paired_difference",
+    "repeats_variance",
+    "sample_size",
     "sign_flip",
     "stratified_sum",
     "summarize_mean",
