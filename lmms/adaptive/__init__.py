@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lmms.adaptive.ability import Ability, estimate_ability, item_information
     from lmms.adaptive.bank import ItemBank, read_bank, write_bank
+    from lmms.adaptive.prediction import PredictedScore, predict_score
     from lmms.adaptive.session import AdaptiveSession, Step
 
 _HOMES = {
     "ability": ("Ability", "estimate_ability", "item_information"),
     "bank": ("ItemBank", "read_bank", "write_bank"),
+    "prediction": ("PredictedScore", "predict_score"),
     "session": ("AdaptiveSession", "Step"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -24,9 +26,11 @@ __all__ = [
     "Ability",
     "AdaptiveSession",
     "ItemBank",
+    "PredictedScore",
     "Step",
     "estimate_ability",
     "item_information",
+    "predict_score",
     "read_bank",
     "write_bank",
 ]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmms.adaptive import kernel
-from lmms.errors import ConfigError, DataError, UnknownNameError
+from lmms.adaptive.bank import check_parameters
+from lmms.adaptive.errors import ResponsesError, SettingError, UnknownMethodError
 
 METHODS = ("map", "mle", "eap")
 
@@ -53,22 +54,22 @@ def estimation(
         scale: The factor D of the exponent.
 
     Raises:
-        UnknownNameError: There is no such method.
-        ConfigError: A prior, bounds or scale that make no sense.
+        UnknownMethodError: There is no such method.
+        SettingError: A prior, bounds or scale that make no sense.
     """
     name = "map" if method.lower() == "bm" else method.lower()
     if name not in METHODS:
-        raise UnknownNameError("estimation method", method, (*METHODS, "BM"), list_all=True)
+        raise UnknownMethodError("estimation method", method, (*METHODS, "BM"), list_all=True)
     low, high = float(bounds[0]), float(bounds[1])
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ConfigError(
+        raise SettingError(
             f"abilities cannot lie between {low} and {high}", allowed="two numbers, lower first"
         )
     for label, value in (("SD of the prior", prior_sd), ("scale", scale)):
         if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"the {label} is {value}", allowed="a positive number")
+            raise SettingError(f"the {label} is {value}", allowed="a positive number")
     if not math.isfinite(prior_mean):
-        raise ConfigError(f"the mean of the prior is {prior_mean}", allowed="a finite number")
+        raise SettingError(f"the mean of the prior is {prior_mean}", allowed="a finite number")
     return kernel.Estimation(name, float(prior_mean), float(prior_sd), low, high, float(scale))
 
 
@@ -76,12 +77,12 @@ def checked_responses(responses: ArrayLike) -> FloatArray:
     """Returns responses as float64: 1 right, 0 wrong, NaN not administered.
 
     Raises:
-        DataError: Another value.
+        ResponsesError: Another value.
     """
     values = np.asarray(responses, dtype=np.float64)
     wrong = values[~((values == 0) | (values == 1) | np.isnan(values))]
     if wrong.size:
-        raise DataError(
+        raise ResponsesError(
             f"{wrong.size} of {values.size} responses are neither right nor wrong, "
             f"the first is {wrong.flat[0]:g}",
             allowed="1 right, 0 wrong, NaN not administered",
@@ -121,9 +122,10 @@ def estimate_ability(
         scale: The factor D of the exponent.
 
     Raises:
-        DataError: Shapes that differ, parameters that are not finite, responses other than 0, 1
-            and NaN.
-        ConfigError: An unknown method, or options that make no sense.
+        ResponsesError: Shapes that differ, or responses other than 0, 1 and NaN.
+        BankError: A parameter is not finite.
+        UnknownMethodError: There is no such method.
+        SettingError: Options that make no sense.
     """
     options = estimation(
         method, prior_mean=prior_mean, prior_sd=prior_sd, bounds=bounds, scale=scale
@@ -131,13 +133,12 @@ def estimate_ability(
     slopes, difficulties = np.asarray(a, np.float64), np.asarray(b, np.float64)
     values = checked_responses(responses)
     if slopes.ndim != 1 or not slopes.shape == difficulties.shape == values.shape:
-        raise DataError(
+        raise ResponsesError(
             f"discriminations, difficulties and responses have the shapes {slopes.shape}, "
             f"{difficulties.shape} and {values.shape}",
             allowed="one value of each per item",
         )
-    if not (np.isfinite(slopes).all() and np.isfinite(difficulties).all()):
-        raise DataError("item parameters are not finite", allowed="finite numbers")
+    check_parameters(slopes, difficulties)
     asked = ~np.isnan(values)
     return ability_of(
         slopes[asked],

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lmms.errors import DataError, nearest
+from lmms.adaptive.errors import BankError
+from lmms.errors import nearest
 from lmms.responses.atomic import atomic_text
 
 FloatArray = NDArray[np.float64]
 
 _SHOWN_IDS = 5
+_LARGEST = 1e100
 _ID_COLUMN = "item_id"
 _NUMBERS = ("a", "b", "stderr_a", "stderr_b")
 _TEXTS = ("content", "digest")
@@ -42,7 +44,7 @@ class ItemBank:
             empty where not known.
 
     Raises:
-        DataError: No items, unequal lengths, a parameter that is not finite, or an id twice.
+        BankError: No items, unequal lengths, a parameter that is not finite, or an id twice.
     """
 
     ids: tuple[str, ...]
@@ -65,30 +67,23 @@ class ItemBank:
             if given is not None:
                 object.__setattr__(self, name, tuple(given))
         self._check_lengths()
-        for name in ("a", "b"):
-            wrong = np.flatnonzero(~np.isfinite(getattr(self, name)))
-            if len(wrong):
-                raise DataError(
-                    f"the item bank's column {name!r} is not finite for {len(wrong)} of "
-                    f"{len(self.ids)} items: {listed_ids(self.ids[i] for i in wrong)}",
-                    allowed="finite numbers",
-                )
+        check_parameters(self.a, self.b, self.ids)
 
     def _check_lengths(self) -> None:
         if not self.ids:
-            raise DataError("the item bank is empty", allowed="at least one item")
+            raise BankError("the item bank is empty", allowed="at least one item")
         for name in (*_NUMBERS, "content", "digests"):
             column = getattr(self, name)
             if column is None:
                 continue
             shape = (len(column),) if isinstance(column, tuple) else column.shape
             if shape != (len(self.ids),):
-                raise DataError(
+                raise BankError(
                     f"the item bank's column {name!r} has the shape {shape}",
                     allowed=f"one value for each of the {len(self.ids)} items",
                 )
         if len(set(self.ids)) != len(self.ids):
-            raise DataError(
+            raise BankError(
                 f"the item bank has ids more than once: {listed_ids(repeated(self.ids))}",
                 allowed="each item id once",
             )
@@ -107,12 +102,12 @@ class ItemBank:
         """Returns the row of an item.
 
         Raises:
-            DataError: The bank has no such item.
+            BankError: The bank has no such item.
         """
         try:
             return self._positions[item]
         except KeyError:
-            raise DataError(
+            raise BankError(
                 f"the item bank has no item {item!r}", suggestions=nearest(item, self.ids)
             ) from None
 
@@ -130,7 +125,7 @@ class ItemBank:
         """Makes a bank from its columns; without `ids` the items are named `0`, `1`, ….
 
         Raises:
-            DataError: As for the class.
+            BankError: As for the class.
         """
         column = np.asarray(a, dtype=np.float64)
         names = tuple(str(i) for i in range(column.size)) if ids is None else tuple(ids)
@@ -167,10 +162,10 @@ class ItemBank:
             sd: Their standard deviation, positive.
 
         Raises:
-            DataError: `sd` is not positive.
+            BankError: `sd` is not positive.
         """
         if not sd > 0:
-            raise DataError(f"abilities cannot have the SD {sd}", allowed="a positive number")
+            raise BankError(f"abilities cannot have the SD {sd}", allowed="a positive number")
         return ItemBank(
             self.ids,
             self.a * sd,
@@ -195,6 +190,29 @@ def repeated(ids: Iterable[str]) -> list[str]:
     return [item for item, count in Counter(ids).items() if count > 1]
 
 
+def check_parameters(a: FloatArray, b: FloatArray, ids: Sequence[object] | None = None) -> None:
+    """Refuses parameters that are not finite.
+
+    Args:
+        a: Discriminations, shape (n,).
+        b: Difficulties, shape (n,).
+        ids: For the message, by default the rows.
+
+    Raises:
+        BankError: A parameter is not finite.
+    """
+    for name, column in (("a", a), ("b", b)):
+        # Squares of larger ones overflow.
+        wrong = np.flatnonzero(~(np.abs(column) < _LARGEST))
+        if len(wrong):
+            shown = listed_ids(str(int(i) if ids is None else ids[int(i)]) for i in wrong)
+            raise BankError(
+                f"the item bank's column {name!r} is not finite for {len(wrong)} of "
+                f"{len(column)} items: {shown}",
+                allowed="finite numbers",
+            )
+
+
 def check_columns(a: FloatArray, b: FloatArray, *, origin: str | None = None) -> None:
     """Refuses a bank whose columns look swapped.
 
@@ -208,11 +226,11 @@ def check_columns(a: FloatArray, b: FloatArray, *, origin: str | None = None) ->
         origin: Where the bank came from, for the message.
 
     Raises:
-        DataError: The columns look swapped.
+        BankError: The columns look swapped.
     """
     negative = float(np.mean(a < 0))
     if negative > 0.5 or (negative > 0.1 and len(a) >= 10 and not np.any(b < 0)):
-        raise DataError(
+        raise BankError(
             f"{negative:.0%} of the item bank's discriminations (column 'a') are negative: "
             "the columns a and b look swapped",
             origin=origin,
@@ -228,7 +246,7 @@ def read_bank(path: str | Path) -> ItemBank:
     `digest` are optional, other columns are ignored.
 
     Raises:
-        DataError: The file is missing or empty, lacks a column, has a value that is not a finite
+        BankError: The file is missing or empty, lacks a column, has a value that is not a finite
             number or an id twice, or its columns look swapped.
     """
     file = Path(path)
@@ -236,9 +254,9 @@ def read_bank(path: str | Path) -> ItemBank:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             header, rows = _table(csv.reader(stream), file)
     except FileNotFoundError:
-        raise DataError(f"there is no item bank {str(file)!r}") from None
+        raise BankError(f"there is no item bank {str(file)!r}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the item bank cannot be read: {error}", origin=str(file)) from error
+        raise BankError(f"the item bank cannot be read: {error}", origin=str(file)) from error
     return _bank(header, rows, file)
 
 
@@ -249,7 +267,7 @@ def _table(reader: Any, file: Path) -> tuple[dict[str, int], list[tuple[int, lis
         header[_ID_COLUMN] = 0
     missing = [name for name in (_ID_COLUMN, "a", "b") if name not in header]
     if missing:
-        raise DataError(
+        raise BankError(
             f"the item bank lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
             if names
             else "the item bank is empty",
@@ -261,7 +279,7 @@ def _table(reader: Any, file: Path) -> tuple[dict[str, int], list[tuple[int, lis
         if not row:
             continue
         if len(row) != len(names):
-            raise DataError(
+            raise BankError(
                 f"a row of the item bank has {len(row)} cells instead of {len(names)}",
                 origin=f"{file}, line {reader.line_num}",
             )
@@ -276,7 +294,7 @@ def _bank(header: dict[str, int], rows: list[tuple[int, list[str]]], file: Path)
         try:
             return float(text)
         except ValueError:
-            raise DataError(
+            raise BankError(
                 f"the item bank's column {name!r} holds {text!r}",
                 origin=f"{file}, line {line}",
                 allowed="a finite number",
@@ -298,7 +316,7 @@ def _bank(header: dict[str, int], rows: list[tuple[int, list[str]]], file: Path)
             texts.get("content"),
             texts.get("digest"),
         )
-    except DataError as error:
+    except BankError as error:
         error.origin = str(file)
         raise
     check_columns(bank.a, bank.b, origin=str(file))

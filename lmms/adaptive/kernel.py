@@ -16,7 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmms.adaptive import reference
-from lmms.adaptive.reference import Estimation, information, posterior_weights
+from lmms.adaptive.reference import (
+    Estimation,
+    information,
+    posterior_weights,
+    probabilities,
+)
 
 __all__ = [
     "Estimation",
@@ -25,6 +30,7 @@ __all__ = [
     "information",
     "item_pool",
     "posterior_weights",
+    "probabilities",
     "trajectories",
 ]
 

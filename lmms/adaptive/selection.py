@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lmms.adaptive import kernel
 from lmms.adaptive.bank import ItemBank
-from lmms.errors import ConfigError, DataError
+from lmms.adaptive.errors import BankError, SettingError
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SelectionRules:
         seed: Of the generator for `exposure`.
 
     Raises:
-        ConfigError: A value that makes no sense.
+        SettingError: A value that makes no sense.
     """
 
     exposure: int | None = None
@@ -39,12 +39,12 @@ class SelectionRules:
 
     def __post_init__(self) -> None:
         if self.exposure is not None and self.exposure < 1:
-            raise ConfigError(
+            raise SettingError(
                 f"the exposure rule chooses among the {self.exposure} best items",
                 allowed="at least 1, or none to always take the best",
             )
         if not self.diversity >= 0:
-            raise ConfigError(f"the diversity is {self.diversity}", allowed="0 or more")
+            raise SettingError(f"the diversity is {self.diversity}", allowed="0 or more")
 
 
 class ItemSelector:
@@ -57,7 +57,7 @@ class ItemSelector:
         scale: The factor D of the exponent.
 
     Raises:
-        DataError: Balance is asked for and the bank has no content groups.
+        BankError: Balance is asked for and the bank has no content groups.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ItemSelector:
         self._groups: NDArray[np.intp] | None = None
         if rules.balance:
             if bank.content is None:
-                raise DataError(
+                raise BankError(
                     "balanced selection needs content groups, and the item bank has none",
                     allowed="a bank with a column `content`",
                 )

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from lmms.adaptive.ability import Ability, ability_of
 from lmms.adaptive.ability import estimation as checked_estimation
 from lmms.adaptive.bank import ItemBank
+from lmms.adaptive.errors import ResponsesError, SettingError
 from lmms.adaptive.selection import ItemSelector, SelectionRules, batch_abilities
-from lmms.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ class AdaptiveSession:
         scale: The factor D of the exponent.
 
     Raises:
-        ConfigError: An option that makes no sense.
-        DataError: `available` does not fit the bank, or balance without content groups.
+        SettingError: An option that makes no sense.
+        ResponsesError: `available` does not fit the bank.
+        BankError: Balance is asked for and the bank has no content groups.
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class AdaptiveSession:
         scale: float = 1.0,
     ) -> None:
         self.bank = bank
-        self._options = checked_estimation(
+        self.estimation = checked_estimation(
             estimation, prior_mean=prior_mean, prior_sd=prior_sd, bounds=bounds, scale=scale
         )
         if not np.isfinite(start_ability):
-            raise ConfigError(f"the start ability is {start_ability}", allowed="a finite number")
+            raise SettingError(f"the start ability is {start_ability}", allowed="a finite number")
         self._rules = SelectionRules(exposure, balance, diversity, seed)
         self._free = _mask(available, len(bank))
         self._selector = ItemSelector(bank, self._rules, self._free, scale)
@@ -86,7 +87,7 @@ class AdaptiveSession:
         self._skipped: dict[int, None] = {}
         self._asked = np.zeros(len(bank), dtype=np.bool_)
         self._steps: list[Step] = []
-        spread = None if self._options.method == "mle" else self._options.prior_sd
+        spread = None if self.estimation.method == "mle" else self.estimation.prior_sd
         self._estimate = Ability(float(start_ability), spread, 0.0, False)
 
     @property
@@ -140,14 +141,14 @@ class AdaptiveSession:
             when the free items run out, none when all were asked.
 
         Raises:
-            ConfigError: `count` is less than 1.
+            SettingError: `count` is less than 1.
         """
         if count < 1:
-            raise ConfigError(f"a batch of {count} items was asked for", allowed="at least 1")
+            raise SettingError(f"a batch of {count} items was asked for", allowed="at least 1")
         count = min(count, int(np.count_nonzero(self._free)))
         stderr = self._estimate.stderr
-        spread = self._rules.diversity * (self._options.prior_sd if stderr is None else stderr)
-        bounds = (self._options.low, self._options.high)
+        spread = self._rules.diversity * (self.estimation.prior_sd if stderr is None else stderr)
+        bounds = (self.estimation.low, self.estimation.high)
         offered = []
         for ability in batch_abilities(self.ability, spread, count, bounds):
             turn = len(self._steps) + len(self._skipped) + len(self._pending)
@@ -173,11 +174,11 @@ class AdaptiveSession:
             The ability after the answer.
 
         Raises:
-            DataError: No such item, an item answered or skipped before, or another response.
+            ResponsesError: No such item, an item answered or skipped before, or another response.
         """
         self._check_open(position)
         if response not in (0, 1):
-            raise DataError(
+            raise ResponsesError(
                 f"the response to the item {self.bank.ids[position]!r} is {response!r}",
                 allowed="1 right, 0 wrong",
             )
@@ -186,7 +187,7 @@ class AdaptiveSession:
         rows = np.array([*self.items, position], dtype=np.intp)
         right = np.array([*self.responses, int(response)], dtype=np.bool_)
         self._estimate = ability_of(
-            self.bank.a[rows], self.bank.b[rows], right, self.ability, self._options
+            self.bank.a[rows], self.bank.b[rows], right, self.ability, self.estimation
         )
         self._steps.append(Step(position, int(response), self.ability, self.stderr))
         return self._estimate
@@ -195,7 +196,7 @@ class AdaptiveSession:
         """Leaves an item out for good: it counts as neither right nor wrong.
 
         Raises:
-            DataError: No such item, or one answered or skipped before.
+            ResponsesError: No such item, or one answered or skipped before.
         """
         self._check_open(position)
         self._take(position)
@@ -210,12 +211,12 @@ class AdaptiveSession:
 
     def _check_open(self, position: int) -> None:
         if not 0 <= position < len(self.bank):
-            raise DataError(
+            raise ResponsesError(
                 f"the item bank has no row {position}", allowed=f"0 to {len(self.bank) - 1}"
             )
         if self._asked[position] or position in self._skipped:
             done = "skipped" if position in self._skipped else "answered"
-            raise DataError(
+            raise ResponsesError(
                 f"the item {self.bank.ids[position]!r} was {done} before",
                 allowed="one answer for each item",
             )
@@ -226,7 +227,7 @@ def _mask(available: ArrayLike | None, count: int) -> NDArray[np.bool_]:
         return np.ones(count, dtype=np.bool_)
     mask = np.array(available)
     if mask.dtype != np.bool_ or mask.shape != (count,):
-        raise DataError(
+        raise ResponsesError(
             f"the mask of available items has the type {mask.dtype} and the shape {mask.shape}",
             allowed=f"bool, one value for each of the {count} items",
         )
