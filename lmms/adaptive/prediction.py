@@ -18,7 +18,8 @@ FloatArray = NDArray[np.float64]
 
 _NODES = 161
 _REACH = 5.0
-_QUANTILE_STEPS = 50
+_QUANTILE_STEPS = 32
+_NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def predict_score(
             f"row {position} with {response!r}",
             allowed="1 right, 0 wrong, by position in the bank",
         )
-    nodes, weights = _posterior(bank, ability)
+    nodes, weights = _posterior(ability)
+    heavy = weights > _NEGLIGIBLE
+    nodes, weights = nodes[heavy], weights[heavy] / weights[heavy].sum()
     scale = ability.estimation.scale if isinstance(ability, AdaptiveSession) else 1.0
     open_items = np.ones(len(bank), dtype=np.bool_)
     open_items[list(answered)] = False
@@ -103,7 +106,7 @@ def predict_score(
 
 
 def _posterior(
-    bank: ItemBank, ability: AdaptiveSession | tuple[float, float | None]
+    ability: AdaptiveSession | tuple[float, float | None],
 ) -> tuple[FloatArray, FloatArray]:
     """Returns abilities and their weights, sum 1; one node where the spread is not known."""
     if isinstance(ability, AdaptiveSession):

@@ -103,7 +103,7 @@ def test_many_subjects_give_the_rows_of_single_ones():
     assert [column.shape for column in none] == [(0, 9)] * 3
 
 
-def test_without_the_extension_numpy_computes():
+def test_without_the_extension_numpy_computes(repository):
     code = """
 import sys
 sys.modules["lmms._media"] = None
@@ -114,7 +114,9 @@ session = AdaptiveSession(ItemBank.from_arrays([1, 2, 1.5], [0, 0.1, 0.2]))
 session.observe(session.next()[0], 1)
 print(session.items, round(session.ability, 6))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=repository, check=False
+    )
     assert done.returncode == 0, done.stderr
     from lmms.adaptive import AdaptiveSession, ItemBank
 

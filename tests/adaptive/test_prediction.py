@@ -24,7 +24,7 @@ def asked(bank, answers, count, **options):
 def test_the_interval_covers_the_score_on_all_items():
     generator = np.random.default_rng(11)
     covered, widths, errors = 0, [], []
-    rounds = 400
+    rounds = 300
     for _ in range(rounds):
         bank, answers = simulated(generator, 300, generator.normal())
         session = asked(bank, answers, 30)

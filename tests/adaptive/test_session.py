@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -144,9 +147,7 @@ def test_wrong_options_are_refused(bank, options, message):
         AdaptiveSession(bank, available=[True])
 
 
-def test_importing_the_package_loads_no_numpy():
-    import subprocess
-    import sys
-
+def test_importing_the_package_loads_no_numpy(repository):
     check = "import sys, lmms.adaptive; sys.exit('numpy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", check], cwd=repository, check=False)
+    assert done.returncode == 0
