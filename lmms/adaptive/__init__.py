@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         SettingError,
         UnknownMethodError,
     )
+    from lmms.adaptive.fitting import FittedBank, fit_bank
     from lmms.adaptive.fluid import (
         Trajectory,
         TrajectoryTable,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         read_scores,
     )
     from lmms.adaptive.prediction import PredictedScore, predict_score
+    from lmms.adaptive.responses import ResponseMatrix, read_responses, responses_from_runs
     from lmms.adaptive.session import AdaptiveSession, Step
 
 _HOMES = {
@@ -71,6 +73,8 @@ _HOMES = {
         "read_scores",
     ),
     "prediction": ("PredictedScore", "predict_score"),
+    "fitting": ("FittedBank", "fit_bank"),
+    "responses": ("ResponseMatrix", "read_responses", "responses_from_runs"),
     "session": ("AdaptiveSession", "Step"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -79,8 +83,10 @@ __all__ = [
     "Ability",
     "AdaptiveSession",
     "BankError",
+    "FittedBank",
     "ItemBank",
     "PredictedScore",
+    "ResponseMatrix",
     "ResponsesError",
     "ScoreTable",
     "SettingError",
@@ -93,6 +99,7 @@ __all__ = [
     "as_responses",
     "benchmark_of",
     "estimate_ability",
+    "fit_bank",
     "fluid_benchmarking",
     "full_ability",
     "full_accuracy",
@@ -107,7 +114,9 @@ __all__ = [
     "random_ability",
     "random_accuracy",
     "read_bank",
+    "read_responses",
     "read_scores",
+    "responses_from_runs",
     "write_bank",
 ]
 
