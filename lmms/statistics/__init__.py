@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from lmms.statistics.bootstrap import Bootstrap, bootstrap
-from lmms.statistics.clusters import clustered_stderr
+from lmms.statistics.clusters import (
+    clustered_stderr,
+    design_effect,
+)
 from lmms.statistics.distributions import (
     beta_distribution,
     binomial_distribution,
@@ -17,6 +20,7 @@ from lmms.statistics.intervals import (
     Interval,
     Mean,
     bernoulli_stderr,
+    exact_interval,
     mean_stderr,
     normal_interval,
     summarize_mean,
@@ -67,7 +71,9 @@ __all__ = [
     "binomial_distribution",
     "bootstrap",
     "clustered_stderr",
+    "design_effect",
     "difference_variance",
+    "exact_interval",
     "holm",
     "mcnemar",
     "mean_stderr",

@@ -3,29 +3,80 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
+
+from lmms.statistics.arrays import cluster_numbers
+from lmms.statistics.errors import StatisticsError
+
+Form = Literal["corrected", "uncorrected", "miller"]
 
 
-def clustered_stderr(values: Any, clusters: Any) -> float | None:
+def clustered_stderr(values: Any, clusters: Any, *, form: Form = "corrected") -> float | None:
     """Returns the cluster-robust standard error of the mean.
 
-    sqrt(C / (C - 1) * sum over clusters of (sum of deviations)^2) / n: the sandwich estimator with
-    the small-sample correction for the number of clusters C. With one sample per cluster it
-    equals the ordinary standard error. See Miller (2024), arXiv 2411.00640, section 2.2.
+        corrected      sqrt(C / (C - 1) * sum D_c^2) / n
+        uncorrected    sqrt(sum D_c^2) / n
+        miller         sqrt(SE^2 + (sum D_c^2 - sum d_i^2) / n^2)
+
+    with d_i the deviations from the mean, D_c their sum over cluster c, and SE the ordinary
+    standard error. The first is the sandwich estimator with the small-sample correction for the
+    number of clusters C; with one sample per cluster it equals the ordinary standard error. The
+    last is equation 4 of Miller (2024), arXiv 2411.00640, for comparison with figures made by it.
 
     Args:
         values: Scores, shape (n,).
-        clusters: Whole numbers >= 0, shape (n,); equal numbers mark one cluster.
+        clusters: Labels, shape (n,); equal ones mark one cluster.
+        form: Which formula.
 
     Returns:
         None for fewer than two clusters.
+
+    Raises:
+        StatisticsError: If labels are missing or differ in number from the scores, or for an
+            unknown form.
+    """
+    import numpy as np
+
+    if form not in ("corrected", "uncorrected", "miller"):
+        raise StatisticsError(
+            f"unknown form {form!r}", allowed=("corrected", "uncorrected", "miller")
+        )
+    x = np.asarray(values, dtype=np.float64)
+    n = int(x.size)
+    numbers, count = cluster_numbers(clusters, n)
+    if count < 2:
+        return None
+    deviations = x - x.mean()
+    sums = np.bincount(numbers, weights=deviations, minlength=count)
+    between = float(np.sum(sums**2))
+    if form == "corrected":
+        return math.sqrt(count / (count - 1) * between) / n
+    if form == "uncorrected":
+        return math.sqrt(between) / n
+    within = float(np.sum(deviations**2))
+    return math.sqrt(max(0.0, within / (n - 1) / n + (between - within) / n**2))
+
+
+def design_effect(values: Any, clusters: Any) -> float | None:
+    """Returns the clustered variance of the mean over its variance without clusters.
+
+    So many times more samples are needed than if they were independent.
+
+    Args:
+        values: Scores, shape (n,).
+        clusters: Labels, shape (n,).
+
+    Returns:
+        None for fewer than two clusters, or scores that are all equal.
+
+    Raises:
+        StatisticsError: If labels are missing or differ in number from the scores.
     """
     import numpy as np
 
     x = np.asarray(values, dtype=np.float64)
-    _, numbers = np.unique(np.asarray(clusters), return_inverse=True)
-    count = int(numbers.max()) + 1 if x.size else 0
-    if count < 2:
+    clustered = clustered_stderr(x, clusters)
+    plain = float(x.var(ddof=1)) / x.size if x.size > 1 else 0.0
+    if clustered is None or plain == 0.0:
         return None
-    sums = np.bincount(numbers, weights=x - x.mean(), minlength=count)
-    return math.sqrt(count / (count - 1) * float(np.sum(sums**2))) / int(x.size)
+    return clustered**2 / plain

@@ -18,8 +18,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from lmms.statistics.arrays import cluster_numbers
 from lmms.statistics.clusters import clustered_stderr
-from lmms.statistics.quantiles import normal_quantile, t_quantile
+from lmms.statistics.errors import StatisticsError
+from lmms.statistics.quantiles import beta_quantile, normal_quantile, t_quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,29 @@ def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> Int
     return Interval(low, high)
 
 
+def exact_interval(successes: int, n: int, confidence: float = 0.95) -> Interval | None:
+    """Returns the exact interval for a share, by Clopper and Pearson (1934); None for n = 0.
+
+    From quantiles of the beta distribution: of (k, n - k + 1) below, of (k + 1, n - k) above. It
+    covers at least as often as it says, mostly more often.
+
+    Raises:
+        StatisticsError: For counts that are not whole, or more successes than trials.
+    """
+    if successes != int(successes) or n != int(n) or not 0 <= successes <= n:
+        raise StatisticsError(
+            f"{successes} successes in {n} trials",
+            allowed="whole numbers, 0 <= successes <= trials",
+        )
+    if n == 0:
+        return None
+    tail = (1.0 - confidence) / 2.0
+    # The upper end as a lower one of failures: quantiles near 0 are the accurate ones.
+    low = beta_quantile(tail, successes, n - successes + 1.0) if successes else 0.0
+    high = 1.0 - beta_quantile(tail, n - successes, successes + 1.0) if successes < n else 1.0
+    return Interval(low, high)
+
+
 def normal_interval(value: float, stderr: float, confidence: float = 0.95) -> Interval:
     """Returns value ± z * stderr."""
     half = normal_quantile(0.5 + confidence / 2.0) * stderr
@@ -105,11 +130,14 @@ def summarize_mean(
 
     Args:
         values: Scores, shape (n,).
-        clusters: Whole numbers, shape (n,), equal within a cluster; None: samples are independent.
-            If no two samples share a cluster they are independent as well.
+        clusters: Labels, shape (n,), equal within a cluster; None: samples are independent. If no
+            two samples share a cluster they are independent as well.
         confidence: Coverage of the interval.
         proportions: Whether the scores' scale is 0 to 1, so that scores which are all 0 or 1 are
             outcomes of single trials and their mean is a share.
+
+    Raises:
+        StatisticsError: If cluster labels are missing or differ in number from the scores.
     """
     import numpy as np
 
@@ -119,9 +147,11 @@ def summarize_mean(
         return Mean(value=None, n=0)
     value = float(x.mean())
     binary = proportions and bool(np.all((x == 0.0) | (x == 1.0)))
-    count = None if clusters is None else int(np.unique(np.asarray(clusters)).size)
-    if clusters is not None and count is not None and count < n:
-        return _clustered(x, clusters, value, count, binary, confidence)
+    count = None
+    if clusters is not None:
+        clusters, count = cluster_numbers(clusters, n)
+        if count < n:
+            return _clustered(x, clusters, value, count, binary, confidence)
     stderr = mean_stderr(x)
     if binary:
         interval, method = wilson_interval(float(x.sum()), n, confidence), "wilson"

@@ -261,7 +261,7 @@ def sign_flip(
         generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, block]))
         if magnitudes.size <= _MOST_MAGNITUDES:
             drawn = generator.binomial(counts, 0.5, (_BLOCK, magnitudes.size))
-            sums = (2.0 * drawn - counts) @ magnitudes
+            sums = np.einsum("bm,m->b", 2.0 * drawn - counts, magnitudes)
         else:
             sums = _random_sums(sizes, generator)
         hits += int((np.abs(sums[: permutations - block * _BLOCK]) >= observed).sum())

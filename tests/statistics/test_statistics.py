@@ -10,9 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmms.statistics import (
+    StatisticsError,
     bernoulli_stderr,
+    binomial_distribution,
     bootstrap,
     clustered_stderr,
+    design_effect,
+    exact_interval,
     mean_stderr,
     normal_interval,
     normal_quantile,
@@ -44,29 +48,79 @@ def test_single_scores_match_the_reference(case: dict) -> None:
     assert (normal.low, normal.high) == pytest.approx((low, high), rel=1e-9)
     student = t_interval(mean, stderr or 0.0, n - 1)
     assert student is not None
-    assert (student.low, student.high) == pytest.approx(tuple(case["ci95_t"]), rel=1e-6)
+    assert (student.low, student.high) == pytest.approx(tuple(case["ci95_t"]), rel=1e-9)
     if case.get("ci95_wilson"):
         wilson = wilson_interval(sum(x), n)
         assert wilson is not None
         assert (wilson.low, wilson.high) == pytest.approx(
-            tuple(case["ci95_wilson"]), rel=1e-6, abs=1e-9
+            tuple(case["ci95_wilson"]), rel=1e-9, abs=1e-15
         )
+        exact = exact_interval(int(sum(x)), n)
+        assert exact is not None
+        assert (exact.low, exact.high) == pytest.approx(tuple(case["ci95_exact"]), rel=1e-9)
         assert bernoulli_stderr(sum(x), n) == pytest.approx(case["se_bernoulli"], abs=1e-15)
 
 
 @pytest.mark.parametrize("case", GOLDEN["clustered"], ids=lambda c: f"{c['n']}in{c['clusters']}")
 def test_clustered_standard_errors_match_the_reference(case: dict) -> None:
-    names = {name: i for i, name in enumerate(dict.fromkeys(case["cluster"]))}
-    found = clustered_stderr(vector(case), [names[c] for c in case["cluster"]])
+    x, clusters = vector(case), case["cluster"]
+    found = clustered_stderr(x, clusters)
     if case["clusters"] < 2:
+        # The peers say 0, or a number; one cluster says nothing of others.
         assert found is None
-    else:
-        assert found == pytest.approx(case["se_clustered_inspect_CoverCm1"], rel=1e-9)
+        assert design_effect(x, clusters) is None
+        return
+    assert found == pytest.approx(case["se_clustered_inspect_CoverCm1"], rel=1e-9)
+    forms = {"miller": "se_clustered_miller_lmms", "uncorrected": "se_clustered_cr0"}
+    for form, key in forms.items():
+        other = clustered_stderr(x, clusters, form=form)  # type: ignore[arg-type]
+        assert other == pytest.approx(case[key], rel=1e-9)
+    effect = (case["se_clustered_inspect_CoverCm1"] / case["se_clt"]) ** 2
+    assert design_effect(x, clusters) == pytest.approx(effect, rel=1e-9)
+    whole = summarize_mean(x, clusters)
+    if whole.low is not None:
+        half = t_quantile(0.975, case["clusters"] - 1) * (found or 0.0)
+        assert whole.low == pytest.approx(case["mean"] - half, rel=1e-9)
 
 
 def test_singleton_clusters_give_the_ordinary_standard_error() -> None:
     x = [0.1, 0.9, 0.4, 0.4, 0.7]
     assert clustered_stderr(x, range(5)) == pytest.approx(mean_stderr(x), rel=1e-12)
+    assert clustered_stderr(x, range(5), form="miller") == pytest.approx(mean_stderr(x), rel=1e-12)
+    assert design_effect(x, range(5)) == pytest.approx(1.0)
+    assert design_effect([1.0, 1.0], [0, 1]) is None
+
+
+def test_samples_without_a_label_are_no_cluster() -> None:
+    with pytest.raises(StatisticsError, match="1 of 3 samples have no cluster label"):
+        summarize_mean([0.0, 1.0, 1.0], ["a", "a", None])
+    with pytest.raises(StatisticsError, match="2 cluster labels for 3 scores"):
+        clustered_stderr([0.0, 1.0, 1.0], ["a", "a"])
+    with pytest.raises(StatisticsError, match="unknown form 'cr3'"):
+        clustered_stderr([0.0, 1.0], ["a", "b"], form="cr3")  # type: ignore[arg-type]
+
+
+def test_exact_intervals_of_no_and_impossible_counts() -> None:
+    assert exact_interval(0, 0) is None
+    assert exact_interval(7, 7) is not None
+    for successes, n in ((3, 2), (-1, 2), (0.5, 2)):
+        with pytest.raises(StatisticsError, match="successes in"):
+            exact_interval(successes, n)  # type: ignore[arg-type]
+
+
+@given(st.integers(1, 60), st.data())
+def test_exact_intervals_undo_the_binomial_law(n: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, n))
+    found = exact_interval(k, n)
+    assert found is not None
+    # At either end the data are just as unlikely as allowed: 2.5 %.
+    if k:
+        assert 1.0 - binomial_distribution(k - 1, n, found.low) == pytest.approx(0.025, rel=1e-8)
+    if k < n:
+        assert binomial_distribution(k, n, found.high) == pytest.approx(0.025, rel=1e-8)
+    other = exact_interval(n - k, n)
+    assert other is not None
+    assert (1.0 - other.high, 1.0 - other.low) == pytest.approx((found.low, found.high), abs=1e-12)
 
 
 @pytest.mark.parametrize("case", GOLDEN["bootstrap"], ids=lambda c: f"n{len(c['x'])}")
