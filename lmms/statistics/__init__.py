@@ -16,6 +16,9 @@ from lmms.statistics.distributions import (
     t_survival,
 )
 from lmms.statistics.errors import StatisticsError
+from lmms.statistics.groups import (
+    group_mean,
+)
 from lmms.statistics.intervals import (
     Interval,
     Mean,
@@ -93,6 +96,7 @@ __all__ = [
     "design_effect",
     "difference_variance",
     "exact_interval",
+    "group_mean",
     "holm",
     "majority_vote",
     "mcnemar",
