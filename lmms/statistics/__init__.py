@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from lmms.statistics.bootstrap import Bootstrap, bootstrap
+from lmms.statistics.classification import (
+    Confusion,
+    accuracy,
+    accuracy_of_tables,
+    confusion,
+    f1,
+    f1_of_tables,
+    mcc,
+    mcc_of_tables,
+)
 from lmms.statistics.clusters import (
     clustered_stderr,
     design_effect,
@@ -72,6 +82,7 @@ from lmms.statistics.stratified import stratified_sum
 
 __all__ = [
     "Bootstrap",
+    "Confusion",
     "Interval",
     "Majority",
     "McNemar",
@@ -83,6 +94,8 @@ __all__ = [
     "Stability",
     "StatisticsError",
     "VarianceSplit",
+    "accuracy",
+    "accuracy_of_tables",
     "achieved_power",
     "adjust",
     "benjamini_hochberg",
@@ -93,12 +106,17 @@ __all__ = [
     "binomial_distribution",
     "bootstrap",
     "clustered_stderr",
+    "confusion",
     "design_effect",
     "difference_variance",
     "exact_interval",
+    "f1",
+    "f1_of_tables",
     "group_mean",
     "holm",
     "majority_vote",
+    "mcc",
+    "mcc_of_tables",
     "mcnemar",
     "mean_stderr",
     "minimal_effect",
