@@ -78,6 +78,12 @@ from lmms.statistics.repeats import (
     summarize_repeats,
     variance_split,
 )
+from lmms.statistics.resampling import (
+    bootstrap_counts,
+    bootstrap_mean,
+    bootstrap_median,
+    bootstrap_totals,
+)
 from lmms.statistics.stratified import stratified_sum
 
 __all__ = [
@@ -105,6 +111,10 @@ __all__ = [
     "beta_quantile",
     "binomial_distribution",
     "bootstrap",
+    "bootstrap_counts",
+    "bootstrap_mean",
+    "bootstrap_median",
+    "bootstrap_totals",
     "clustered_stderr",
     "confusion",
     "design_effect",

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+_MOST_UNDEFINED = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
@@ -17,6 +19,10 @@ class Bootstrap:
     low: float
     high: float
     """Percentile interval."""
+    replicates: int
+    """How many of them the statistic is defined for."""
+    undefined: int = 0
+    """Replicates left out: such as an F1 of resamples without any positive."""
 
 
 def bootstrap(
@@ -42,7 +48,8 @@ def bootstrap(
         first: Number of the first replicate.
 
     Returns:
-        None for fewer than two samples or replicates, or if a replicate is not a finite number.
+        None for fewer than two samples or replicates, or if the statistic is no finite number for
+        more than one replicate in a hundred.
     """
     import numpy as np
 
@@ -50,11 +57,25 @@ def bootstrap(
     if len(x) < 2 or replicates < 2:
         return None
     found = np.asarray(replicate_statistics(x, statistic, replicates, seed, first))
-    if not np.all(np.isfinite(found)):
+    return summarize_replicates(found, confidence)
+
+
+def summarize_replicates(found: Any, confidence: float) -> Bootstrap | None:
+    """Returns the spread of replicates, shape (B,).
+
+    A percentile interval over the resamples that have a value is honest while the others are few;
+    None if they are more than one in a hundred.
+    """
+    import numpy as np
+
+    defined = found[np.isfinite(found)]
+    undefined = int(found.size - defined.size)
+    if defined.size < 2 or undefined > _MOST_UNDEFINED * found.size:
         return None
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(found, [tail, 1.0 - tail])
-    return Bootstrap(float(found.std(ddof=1)), float(low), float(high))
+    low, high = np.quantile(defined, [tail, 1.0 - tail])
+    spread = float(defined.std(ddof=1))
+    return Bootstrap(spread, float(low), float(high), int(defined.size), undefined)
 
 
 def replicate_statistics(
