@@ -66,8 +66,10 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> int:
     for order in ("ASC", "DESC"):
         for row in _readable(old, table, order):
             marks = ",".join("?" * len(row))
-            cursor = new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
-            copied += cursor.rowcount
+            # A row whose text is no UTF-8 any more is damaged, and cannot be written either.
+            with contextlib.suppress(UnicodeEncodeError):
+                cursor = new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+                copied += cursor.rowcount
     new.execute("COMMIT")
     return copied
 
