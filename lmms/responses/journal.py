@@ -29,6 +29,7 @@ from lmms.responses.codec import (
 from lmms.responses.lock import FolderLock
 from lmms.responses.opening import open_file
 from lmms.responses.reader import Damage, read_samples
+from lmms.responses.steps import Step, cut_steps, read_steps, write_steps
 from lmms.responses.store import (
     JOURNAL_NAME,
     checksum,
@@ -318,9 +319,32 @@ class Journal:
         return not filled
 
     def clear_samples(self) -> None:
-        """Forgets all samples; answers stay. Used when a task's scoring has changed."""
+        """Forgets all samples and steps; answers stay. Used when a task's scoring has changed."""
         with self._writing():
             self._connection.execute("DELETE FROM samples")
+            self._connection.execute("DELETE FROM steps")
+
+    # ------------------------------------------------------------------------------------ steps
+
+    def steps(self, task: str) -> list[Step]:
+        """Returns the steps of an adaptive task so far."""
+        with self._reading():
+            return list(read_steps(self._connection, task))
+
+    def record_steps(self, task: str, steps: Sequence[Step], *, total: int | None = None) -> None:
+        """Writes the next steps of an adaptive task, in one commit.
+
+        Args:
+            task: Label of the task.
+            steps: Steps that are equal to those of an earlier sitting are left as they are; from
+                the first one that differs, the earlier ones are dropped.
+            total: The number of steps when none follows: what an earlier sitting had after them
+                is dropped.
+        """
+        with self._writing(), self._transaction():
+            write_steps(self._connection, task, steps)
+            if total is not None:
+                cut_steps(self._connection, task, total)
 
     # ------------------------------------------------------------------------------------- media
 
@@ -361,14 +385,19 @@ class Journal:
             if len(rows) == 1:
                 self._connection.execute(statement, rows[0])
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with self._transaction():
                 self._connection.executemany(statement, rows)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from lmms.responses.atomic import fsync_folder
 from lmms.responses.codec import decode, encode
 from lmms.responses.salvage import salvage
 from lmms.responses.store import (
+    ADD_STEPS,
     APPLICATION_ID,
     SCHEMA,
     SCHEMA_VERSION,
@@ -61,6 +62,7 @@ def open_file(
             else:
                 check_schema(connection, path)
                 _check_fingerprint(connection, path, fingerprint)
+                connection.execute(ADD_STEPS)
         except BaseException:
             connection.close()
             raise

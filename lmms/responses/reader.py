@@ -12,6 +12,7 @@ from typing import Any
 
 from lmms.errors import JournalError
 from lmms.responses.codec import decode, failure_from_json, sample_from_json
+from lmms.responses.steps import Step, read_steps
 from lmms.responses.store import JOURNAL_NAME, check_schema, checksum, connect, explained
 from lmms.types import Failure, JSONValue, Sample
 
@@ -118,6 +119,11 @@ class JournalReader:
             )
             for doc_id, text in rows:
                 yield doc_id, failure_from_json(decode(text))
+
+    def steps(self, task: str) -> list[Step]:
+        """Returns the steps of an adaptive task so far."""
+        with explained(self.path, "read"):
+            return list(read_steps(self._connection, task))
 
     def tasks(self) -> list[str]:
         """Returns the labels that have at least one finished sample."""

@@ -56,6 +56,18 @@ CREATE TABLE samples (
     crc INTEGER NOT NULL,
     UNIQUE (task, doc_id)
 );
+CREATE TABLE steps (
+    id INTEGER PRIMARY KEY,
+    task TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    doc_id INTEGER NOT NULL,
+    item TEXT NOT NULL,
+    response INTEGER NOT NULL,
+    ability REAL NOT NULL,
+    stderr REAL,
+    crc INTEGER NOT NULL,
+    UNIQUE (task, number)
+);
 CREATE TABLE media_digests (
     path TEXT PRIMARY KEY,
     size INTEGER NOT NULL,
@@ -65,6 +77,12 @@ CREATE TABLE media_digests (
     crc INTEGER NOT NULL
 );
 """
+
+
+ADD_STEPS = next(
+    s.replace("TABLE", "TABLE IF NOT EXISTS", 1) for s in SCHEMA.split(";") if "TABLE steps" in s
+)
+"""Gives an older file the table of adaptive steps."""
 
 
 def checksum(*values: object) -> int:
@@ -114,6 +132,13 @@ def is_blank(connection: sqlite3.Connection) -> bool:
     """Whether a file has no table: its writer was killed while it made it, or it was emptied."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return bool(tables == 0)
+
+
+def has_steps(connection: sqlite3.Connection) -> bool:
+    """Whether a file has the table of adaptive steps; the first journals had none."""
+    query = "SELECT count(*) FROM sqlite_master WHERE name = 'steps'"
+    (tables,) = connection.execute(query).fetchone()
+    return bool(tables)
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:
@@ -175,7 +200,7 @@ def copy_journal(source: Path, target: Path) -> None:
     """Copies the journal of one run folder into another, whatever is still in its log included.
 
     The copy belongs to a run of its own: what is remembered of the earlier run's course (status,
-    times, limits) is left out; answers, samples and media digests are kept.
+    times, limits, steps) is left out; answers, samples and media digests are kept.
 
     Raises:
         OSError: It cannot be read or written.
@@ -189,6 +214,8 @@ def copy_journal(source: Path, target: Path) -> None:
             old.backup(new)
             new.execute("DELETE FROM meta WHERE name NOT IN ('fingerprint', 'schema_version')")
             new.execute("DELETE FROM failures")
+            if has_steps(new):
+                new.execute("DELETE FROM steps")
             new.commit()
     except sqlite3.Error as error:
         name.unlink(missing_ok=True)
