@@ -58,6 +58,20 @@ class DocumentSource:
         for index, row in enumerate(self._reader.rows(start, end), start):
             yield self._document(index, row)
 
+    def ids(self, stop: int | None = None) -> Iterator[str]:
+        """Yields the ids of the first `stop` documents, as `Document.id`; reads no more than that.
+
+        Raises:
+            DataError: The rows have no column that identifies them.
+        """
+        end = len(self) if stop is None else min(stop, len(self))
+        field = self._dataset.id_field
+        if field is None:
+            yield from map(str, range(end))
+            return
+        for row in self._reader.rows(0, end):
+            yield self._name(row, field)
+
     def get(self, index: int) -> Document:
         """Returns the document at a position of the split.
 
@@ -77,14 +91,17 @@ class DocumentSource:
 
     def _document(self, index: int, row: Row) -> Document:
         field = self._dataset.id_field
-        if field is not None and field not in row:
+        name = str(index) if field is None else self._name(row, field)
+        return Document(id=name, index=index, fields=row, digest=digest_of(row))
+
+    def _name(self, row: Row, field: str) -> str:
+        if field not in row:
             raise DataError(
                 f"the rows have no column {field!r}, which should identify them",
                 origin=self.reference,
                 allowed=sorted(row),
             )
-        name = str(index) if field is None else str(row[field])
-        return Document(id=name, index=index, fields=row, digest=digest_of(row))
+        return str(row[field])
 
 
 class _Pool(Sequence[Document]):

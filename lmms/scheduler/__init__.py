@@ -1,5 +1,6 @@
 """What to do next: a pure state machine over documents and requests, without clocks or I/O."""
 
+from lmms.scheduler.adaptive import AdaptiveSelector, SelectorStep, StoppingRule
 from lmms.scheduler.machine import Scheduler
 from lmms.scheduler.retry import RetryPolicy
 from lmms.scheduler.selector import WAIT, Choice, InOrder, SelectionState, Selector
@@ -7,6 +8,7 @@ from lmms.scheduler.state import Limits, TaskQueue
 
 __all__ = [
     "WAIT",
+    "AdaptiveSelector",
     "Choice",
     "InOrder",
     "Limits",
@@ -14,5 +16,7 @@ __all__ = [
     "Scheduler",
     "SelectionState",
     "Selector",
+    "SelectorStep",
+    "StoppingRule",
     "TaskQueue",
 ]

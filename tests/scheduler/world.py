@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from collections.abc import Callable, Mapping
 
-from lmms.scheduler import InOrder, Limits, RetryPolicy, Scheduler, TaskQueue
+from lmms.scheduler import InOrder, Limits, RetryPolicy, Scheduler, Selector, TaskQueue
 from lmms.scheduler.messages import (
     Abandon,
     Action,
@@ -45,6 +46,8 @@ class World:
         asks: Requests per round.
         key_pool: Number of distinct request keys; None: every request is its own.
         media_bytes: Bytes of every request's media; 0: text.
+        selectors: Tasks whose documents are chosen otherwise than in their order.
+        values: Scores of a document (task, index).
     """
 
     def __init__(
@@ -59,9 +62,13 @@ class World:
         retry: RetryPolicy | None = None,
         seed: int = 0,
         ready: bool = True,
+        selectors: Mapping[str, Selector] | None = None,
+        values: Callable[[tuple[str, int]], Mapping[str, float | None]] = lambda _: {"acc": 1.0},
     ) -> None:
         self.limits = limits
+        self.values = values
         self.queues = {name: TaskQueue(name, InOrder(count)) for name, count in tasks.items()}
+        self.queues |= {name: TaskQueue(name, s) for name, s in (selectors or {}).items()}
         self.scheduler = Scheduler(
             list(self.queues.values()), limits=limits, retry=retry, seed=seed
         )
@@ -202,7 +209,7 @@ class World:
         if failed:
             self.failed.add(document)
         del self.documents[slot]
-        self.send(Recorded(slot, None if failed else {"acc": 1.0}))
+        self.send(Recorded(slot, None if failed else self.values(document)))
 
     def finish_load(self, place: int = 0, *, broken: bool = False) -> None:
         request = self.loads.pop(place)
