@@ -21,8 +21,16 @@ _KWARGS: Final[Mapping[str, tuple[type | tuple[type, ...], str]]] = {
     "delay_seconds": ((int, float), "seconds that a batch takes"),
     "fail_share": ((int, float), "share of requests that fail for good, from 0 to 1"),
     "flaky_share": ((int, float), "share of requests that fail once, from 0 to 1"),
+    "ability": ((int, float), "ability with which it answers the items of task irt_items"),
+    "seed": (int, "another draw of all answers"),
     "fail_kind": (str, "kind of those failures"),
 }
+
+# What task irt_items says of an item: its parameters, and the word that is the right answer.
+_ITEM = re.compile(
+    r"discrimination (-?\d+(?:\.\d+)?), difficulty (-?\d+(?:\.\d+)?)\..*?The word is (\w+)",
+    re.DOTALL,
+)
 
 # "A. text", "(B) text", "C) text" at the start of a line.
 _OPTION = re.compile(r"^\s*\(?([A-Z])[.):]\s", re.MULTILINE)
@@ -68,6 +76,7 @@ class DummyModel:
             kwargs={k: v for k, v in sorted(kwargs.items()) if k != "delay_seconds"},
         )
         self._answer: str | None = kwargs.get("answer")
+        self._ability: float | None = kwargs.get("ability")
         self._delay = float(kwargs.get("delay_seconds", 0.0))
         self._fail_share = float(kwargs.get("fail_share", 0.0))
         self._flaky_share = float(kwargs.get("flaky_share", 0.0))
@@ -125,7 +134,7 @@ class DummyModel:
                 tokens=TokenCounts(input=tokens_in, output=0),
                 batch_size=batch_size,
             )
-        text = self._answer if self._answer is not None else _pick(request, key)
+        text = self._text(request, key)
         return Response(
             text=text,
             tokens=TokenCounts(input=tokens_in, output=len(text) // 4 + 1),
@@ -136,6 +145,21 @@ class DummyModel:
             latency_seconds=self._delay,
             batch_size=batch_size,
         )
+
+    def _text(self, request: Request, key: str) -> str:
+        if self._answer is not None:
+            return self._answer
+        item = _ITEM.search(request.prompt) if self._ability is not None else None
+        if item is None or self._ability is None:
+            return _pick(request, key)
+        # The two-parameter logistic model of item response theory (Birnbaum 1968).
+        chance = _logistic(float(item[1]) * (self._ability - float(item[2])))
+        return item[3] if _draw(key, 40) < chance else "I do not know."
+
+
+def _logistic(value: float) -> float:
+    """Returns 1 / (1 + exp(-value)) without overflow."""
+    return 0.5 * (1.0 + math.tanh(value / 2.0))
 
 
 def _draw(key: str, offset: int) -> float:

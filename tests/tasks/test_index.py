@@ -14,6 +14,7 @@ from lmms.tasks import task_index
 SHIPPED = {
     "gsm8k",
     "hellaswag",
+    "irt_items",
     "longvideobench_val_i",
     "longvideobench_val_v",
     "mme",
