@@ -50,12 +50,14 @@ _GENERATION = ("do_sample=", "max_new_tokens=", "temperature=", "top_k=", "top_p
 _MEDIA = ("fps=", "force_include_last_frame=", "max_frames=", "max_pixels=", "num_frames=")
 _MODEL = ("batch_size=", "device=", "dtype=", "pretrained=", "revision=", "kwargs.")
 _RUN = ("resume=", "max_failed_share=", "progress=")
-_GROUPS = ("task", "model", "generation", "media", "env", "executor")
+_SELECTOR = ("batch_size=", "irt=", "max_items=", "min_items=", "se=", "threshold=")
+_GROUPS = ("task", "model", "generation", "media", "env", "executor", "selector")
 _SECTIONS = {
     "generation.": _GENERATION,
     "media.": _MEDIA,
     "model.": _MODEL,
     "run.": _RUN,
+    "selector.": _SELECTOR,
     "output.": ("dir=", "html=", "log_samples="),
 }
 _FLAGS = {

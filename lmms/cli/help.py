@@ -22,7 +22,7 @@ Commands
   completion SHELL the script for bash, zsh or fish
 
 Words
-  GROUP=OPTION     model, task, generation, media, env, executor
+  GROUP=OPTION     model, task, generation, media, env, executor, selector
   +experiment=NAME a whole set-up
   key=value        one value, e.g. limit=50, generation.max_new_tokens=64,
                    tasks.mme.limit=10, model.kwargs.NAME=VALUE, output.dir=DIR

@@ -84,10 +84,33 @@ def _heading(plan: RunPlan, name: str) -> str:
         "env": f"{config.env.name}: weights {config.env.weights}, data {config.env.data}"
         + (", offline" if config.env.offline else ""),
         **_media_work(config),
+        **_selection(plan),
         "output": config.output.dir,
         "plan": plan.fingerprint[:12],
     }
     return console.fields(fields)
+
+
+def _selection(plan: RunPlan) -> dict[str, str]:
+    """Returns how documents are chosen, where not all of them are asked."""
+    if plan.selector is None:
+        return {}
+    given = plan.config.selector
+    stop = f"at most {given.max_items} documents"
+    if given.se is not None:
+        stop += f", or ability ± {given.se:g}"
+        stop += f" after at least {given.min_items}" if given.min_items > 1 else ""
+    at_once = plan.selector.batch_size
+    how = f"{given.estimation}, {at_once} at once" if at_once > 1 else given.estimation
+    shown = {"selector": f"{given.name}: {stop} ({how})"}
+    banks = list(plan.selector.banks.items())
+    for label, bank in banks:
+        right = "" if bank.right_from is None else f" from {bank.right_from:g} on"
+        name = "item bank" if len(banks) == 1 else f"item bank, {label}"
+        shown[name] = (
+            f"{bank.path} ({bank.items:,} items, {bank.digest[:12]}); right by {bank.metric}{right}"
+        )
+    return shown
 
 
 def _media_work(config: RunConfig) -> dict[str, str]:

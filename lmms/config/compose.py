@@ -33,6 +33,7 @@ _PATH_KEYS = (
     "env.task_paths",
     "output.dir",
     "model.pretrained",
+    "selector.irt",
 )
 
 
@@ -268,6 +269,10 @@ def _expand_paths(values: dict[str, Any]) -> dict[str, Any]:
             holder[name] = _expand_user(value)
         elif isinstance(value, list):
             holder[name] = [_expand_user(v) if isinstance(v, str) else v for v in value]
+        elif isinstance(value, dict):
+            holder[name] = {
+                k: _expand_user(v) if isinstance(v, str) else v for k, v in value.items()
+            }
     _expand_latest(values)
     return values
 

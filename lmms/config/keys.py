@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from lmms.config.schema import RunConfig, TaskRef
 from lmms.errors import ConfigError, nearest
 
-GROUPS = ("model", "task", "generation", "media", "env", "executor", "experiment")
+GROUPS = ("model", "task", "generation", "media", "env", "executor", "selector", "experiment")
 """The Hydra groups, in the order in which help lists them."""
 
 _TASKS = "tasks"
@@ -72,11 +72,20 @@ def type_of(key: str) -> Any:
             continue
         if length == len(parts):
             return kind
-        if get_origin(kind) is dict:
-            arguments = get_args(kind)
-            return object if arguments[1] is Any else arguments[1]
+        values = _mapped(kind)
+        if values is not None:
+            return values
         break
     raise KeyError(key)
+
+
+def _mapped(kind: Any) -> Any:
+    """Returns what an open mapping of that type holds; None where it is none."""
+    for choice in get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,):
+        if get_origin(choice) is dict:
+            held = get_args(choice)[1]
+            return object if held is Any else held
+    return None
 
 
 def is_open(key: str) -> bool:
@@ -86,7 +95,7 @@ def is_open(key: str) -> bool:
     except KeyError:
         return False
     parts = key.split(".")
-    return any(get_origin(_kind(".".join(parts[:n]))) is dict for n in range(1, len(parts)))
+    return any(_mapped(_kind(".".join(parts[:n]))) is not None for n in range(1, len(parts)))
 
 
 def _kind(key: str) -> Any:

@@ -115,8 +115,8 @@ _PEER_ONLY = (frozenset(_PLAIN_KEYS) | _WITHOUT_EFFECT | {"model_args", "gen_kwa
     "repeats",
 }
 _OURS = frozenset(
-    {"env", "experiment", "executor", "generation", "media", "output", "run", "statistics"}
-    | {"fewshot_seed", "task"}
+    {"env", "experiment", "executor", "generation", "media", "output", "run", "selector"}
+    | {"statistics", "fewshot_seed", "task"}
 )
 
 

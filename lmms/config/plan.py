@@ -18,6 +18,7 @@ PLAN_SCHEMA: Final = "lmms-plan/1"
 _NOT_IN_FINGERPRINT: dict[str, frozenset[str] | None] = {
     "output": None,
     "executor": None,
+    "selector": None,  # what it makes of an adaptive run is in `PlannedSelector`
     "run": None,
     "statistics": None,
     "limit": None,
@@ -50,6 +51,9 @@ _NOT_IN_FINGERPRINT: dict[str, frozenset[str] | None] = {
 
 _LATER = ("sampling", "min_frames", "total_pixels", "count", "strategy", "backend")
 """Keys of `media` that came later; unset they are left out, so that older plans keep theirs."""
+
+
+_DECIDES_NEXT = ("kind", "estimation", "start_ability", "exposure", "balance")
 
 
 class Estimate(BaseModel):
@@ -109,6 +113,32 @@ class PlannedTask(BaseModel):
         return FramePolicy(**shown)
 
 
+class PlannedBank(BaseModel):
+    """The item bank of one task of an adaptive run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    path: str
+    digest: str
+    """SHA-256 over ids and parameters."""
+    items: int
+    metric: str
+    """Score that counts as the answer: `metric` or `metric,filter`."""
+    right_from: float | None
+    """Scores from here on are right; None: scores must be 0 or 1."""
+
+
+class PlannedSelector(BaseModel):
+    """What an adaptive run was resolved to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    batch_size: int
+    """Documents chosen at once."""
+    banks: dict[str, PlannedBank]
+    """Per label of a task."""
+
+
 class PlannedModel(BaseModel):
     """The model of the plan."""
 
@@ -132,6 +162,8 @@ class RunPlan(BaseModel):
     config: RunConfig
     model: PlannedModel
     tasks: tuple[PlannedTask, ...]
+    selector: PlannedSelector | None = None
+    """None: every document is asked."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Versions of lmms and of the libraries that can change an answer."""
     command: tuple[str, ...] = ()
@@ -159,6 +191,7 @@ class RunPlan(BaseModel):
                 if media[name] is None:
                     del media[name]
         return {
+            **self._selection(),
             "schema": self.schema_version,
             "config": config,
             "model": self.model.identity,
@@ -174,6 +207,23 @@ class RunPlan(BaseModel):
             },
             "versions": self.versions,
         }
+
+    def _selection(self) -> dict[str, Any]:
+        """What decides which documents an adaptive run asks; nothing of an ordinary run.
+
+        Where a task stops is left out, as a limit is: up to there the same documents are asked.
+        """
+        given = self.config.selector
+        if given.kind != "adaptive":
+            return {}
+        shown = given.model_dump(mode="json", include=set(_DECIDES_NEXT))
+        if self.selector is not None:
+            shown["batch_size"] = self.selector.batch_size
+            shown["banks"] = {
+                label: bank.model_dump(mode="json", exclude={"path"})
+                for label, bank in self.selector.banks.items()
+            }
+        return {"selector": shown}
 
     @property
     def run_id(self) -> str:

@@ -13,7 +13,7 @@ from lmms.config.schema import RunConfig
 from lmms.errors import LmmsError
 
 _INTERPOLATION = re.compile(r"\$\{(?:([A-Za-z_]\w*)\})?")
-_OPTION_GROUPS = ("model", "env", "executor")
+_OPTION_GROUPS = ("model", "env", "executor", "selector")
 """Groups whose option is known by its `name`."""
 
 
@@ -34,7 +34,8 @@ def run_file(config: RunConfig, *, catalogue: str = TASK_CATALOGUE) -> dict[str,
         shown = _difference(values[section], base.get(section))
         if section in _OPTION_GROUPS:
             shown = {"name": values[section]["name"], **(shown or {})}
-            content[section] = shown["name"] if len(shown) == 1 else shown
+            if shown != _UNSAID.get(section):
+                content[section] = shown["name"] if len(shown) == 1 else shown
         elif section == "tasks":
             content[section] = {k: _task(v) for k, v in values[section].items()}
         elif shown not in ({}, _SAME):
@@ -54,6 +55,10 @@ def _escaped(value: Any) -> Any:
     return _INTERPOLATION.sub(
         lambda m: m[0] if m[1] and secrets.is_secret_variable(m[1]) else "\\" + m[0], value
     )
+
+
+_UNSAID = {"selector": {"name": "all"}}
+"""What is not listed: a run file from before the group was there says the same."""
 
 
 class _Same:

@@ -25,7 +25,12 @@ from lmms.config.words import Word, protect, quoted, read_word
 from lmms.errors import ConfigError, nearest
 
 _VARIABLE = re.compile(r"(?<!\\)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^{}]|\{[^{}]*\})*))?\}")
-_DECIDES = {"model": "backend", "env": "weights", "executor": "max_open_documents"}
+_DECIDES = {
+    "model": "backend",
+    "env": "weights",
+    "executor": "max_open_documents",
+    "selector": "kind",
+}
 """Group to the key without which a section cannot stand for an option."""
 _NEUTRAL_MODEL = "hf"
 """Option that sets least; a complete section lies above it."""
@@ -321,12 +326,12 @@ def _choices(
         body["env"] = {k: v for k, v in env.items() if k != "name"}
         if env.get("name"):
             choose("env", str(env["name"]))
-    for group in ("model", "generation", "media", "executor"):
+    for group in ("model", "generation", "media", "executor", "selector"):
         value = entry.get(group)
         if isinstance(value, str):
             choose(group, value)
         elif isinstance(value, Mapping):
-            name = value.get("name") if group in ("model", "executor") else None
+            name = value.get("name") if group in ("model", "executor", "selector") else None
             if name is not None:
                 choose(group, str(name))
             body[group] = {k: v for k, v in value.items() if k != "name" or group == "generation"}

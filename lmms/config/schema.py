@@ -182,6 +182,50 @@ class ExecutorConfig(Section):
     scoring_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
 
 
+class SelectorConfig(Section):
+    """Group `selector`: which documents of a task are asked.
+
+    All keys but `name` and `kind` are for `kind: adaptive`, which asks next what tells most about
+    the model's ability so far, and stops by itself.
+    """
+
+    name: str = "all"
+    """Option of the group."""
+    kind: Literal["all", "adaptive"] = "all"
+    irt: str | dict[str, str] | None = None
+    """Item bank (CSV: item id, discrimination a, difficulty b), or one per task label; None: the
+    bank that lies beside the task's definition."""
+    max_items: PositiveInt = 100
+    """Answers after which a task stops."""
+    min_items: PositiveInt = 1
+    """Answers before which `se` does not stop a task."""
+    se: Annotated[float, Field(gt=0)] | None = None
+    """Standard error of the ability at which a task stops; None: it stops by number alone."""
+    estimation: Literal["map", "mle", "eap"] = "map"
+    start_ability: float = 0.0
+    """Ability that the first documents are chosen for."""
+    batch_size: PositiveInt | None = None
+    """Documents chosen at once; None: what the back end takes at once, at most 8; 1: the classic
+    procedure, each document after the answer to the one before."""
+    exposure: PositiveInt | None = None
+    """Draws each document from the best N by the run's seed, so that runs of several models do
+    not all ask the same; None: the best one."""
+    balance: bool = False
+    """Keeps the shares of the bank's column `content` among the documents asked."""
+    metric: str | None = None
+    """Score that counts as the answer, `metric` or `metric,filter`; None: the task's first."""
+    threshold: float | None = None
+    """Scores from here on are right; None: scores must be 0 or 1."""
+    unmatched: Literal["drop", "refuse"] = "drop"
+    """Documents without parameters: left out with a count, or an error."""
+
+    @model_validator(mode="after")
+    def _room_to_stop(self) -> SelectorConfig:
+        if self.min_items > self.max_items:
+            raise ValueError(f"min_items={self.min_items} is above max_items={self.max_items}")
+        return self
+
+
 class ReasoningConfig(Section):
     """How reasoning is removed before extraction."""
 
@@ -243,6 +287,7 @@ class RunConfig(Section):
     media: MediaConfig = Field(default_factory=MediaConfig)
     env: EnvConfig = Field(default_factory=EnvConfig)
     executor: ExecutorConfig = Field(default_factory=ExecutorConfig)
+    selector: SelectorConfig = Field(default_factory=SelectorConfig)
     output: OutputConfig = Field(default_factory=OutputConfig)
     run: RunOptions = Field(default_factory=RunOptions)
     statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)

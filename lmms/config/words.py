@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import re
+import types
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Union, get_args, get_origin
 
 from lmms.config import secrets
 from lmms.config.keys import GROUPS, check_key, is_open
@@ -124,7 +125,7 @@ def _prepare(word: Word, options: Mapping[str, Sequence[str]]) -> Word:
         value = _to_environment(word.key, value)
     elif value.startswith("${") and value.endswith("}"):
         value = quoted(value)  # the grammar reads no interpolation inside another one
-    elif kind is str:
+    elif kind is str or (get_origin(kind) in (Union, types.UnionType) and str in get_args(kind)):
         value = _quoted_where_needed(value)
     elif kind == list[str]:
         value = _listed_where_needed(value)

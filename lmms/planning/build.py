@@ -12,7 +12,8 @@ from lmms.config.schema import RunConfig, Section, TaskRef
 from lmms.documents.counts import is_local, local_path
 from lmms.errors import PlanError
 from lmms.models.base import MODELS, Model
-from lmms.planning.estimates import estimate_task
+from lmms.planning.estimates import at_most, estimate_task
+from lmms.planning.selection import plan_selector
 from lmms.planning.versions import installed_version, versions_for
 from lmms.requests import resolve_frames, resolve_generation, resolve_media
 from lmms.tasks import TaskSpec, load_spec
@@ -55,10 +56,14 @@ def build_plan(
         from lmms.planning.render import count_task
 
         planned = {k: count_task(t, specs[k], config) for k, t in planned.items()}
+    selector = plan_selector(config, specs, planned, model)
+    if selector is not None:
+        planned = {k: at_most(t, config.selector.max_items) for k, t in planned.items()}
     return RunPlan(
         config=config,
         model=_planned_model(config, model),
         tasks=tuple(planned.values()),
+        selector=selector,
         versions=versions_for(config.model.backend) | _decoders(planned.values()),
         command=tuple(command),
         notes=(*notes, *_card_notes(card, frames=any(map(has_frames, specs.values())))),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lmms.config.plan import Estimate
+import math
+
+from lmms.config.plan import Estimate, PlannedTask
 from lmms.config.schema import EnvConfig
 from lmms.documents import count_hint
 from lmms.media.qwen_vl import FPS, MAX_FRAMES
@@ -39,6 +41,34 @@ def estimate_task(
         "frames": _frames(spec, documents, media),
         "output_tokens": _output_tokens(spec, documents, generation, repeats),
     }
+
+
+def at_most(task: PlannedTask, documents: int) -> PlannedTask:
+    """Returns a task of which no more than that many documents are asked, chosen while it runs.
+
+    What the documents hold is taken to be spread evenly over them.
+    """
+    total = task.documents.value
+    if total is not None and total <= documents:
+        return task
+    of = "" if total is None else f" of {total}"
+    named = f"at most {documents}{of} documents, chosen by ability"
+
+    def share(estimate: Estimate) -> Estimate:
+        if estimate.value is None or not total:
+            return estimate
+        value = math.ceil(estimate.value * documents / total)
+        return Estimate(value=value, basis=f"{estimate.basis}; {named}")
+
+    basis = f"{task.documents.basis}; {named}"
+    return task.model_copy(
+        update={
+            "documents": Estimate(value=documents, basis=basis),
+            "requests": share(task.requests),
+            "frames": share(task.frames),
+            "output_tokens": share(task.output_tokens),
+        }
+    )
 
 
 def _documents(spec: TaskSpec, limit: int | None, env: EnvConfig) -> Estimate:

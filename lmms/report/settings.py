@@ -9,7 +9,7 @@ from lmms.config.keys import GROUPS
 from lmms.report.jsonable import dumps
 from lmms.types import RunResult
 
-_NAMED: Final = ("model.", "env.", "executor.")
+_NAMED: Final = ("model.", "env.", "executor.", "selector.")
 """Groups whose option is known by its `name`, which stands for what the option sets."""
 _ONLY_IF_ASKED: Final = ("output.", "run.")
 """Where and how a run was written: of interest only where the words set it."""

@@ -35,7 +35,7 @@ generation.seed generation.extra
 media.num_frames media.fps media.max_frames media.force_include_last_frame media.min_pixels
 media.max_pixels media.rotate media.control media.sampling media.min_frames media.total_pixels
 media.count media.strategy media.backend
-env.weights env.data
+env.weights env.data selector.kind
 num_fewshot repeats seed fewshot_seed
 tasks.*.name tasks.*.num_fewshot tasks.*.repeats tasks.*.apply_chat_template tasks.*.profile
 tasks.*.generation.max_new_tokens tasks.*.generation.reasoning_budget tasks.*.generation.until
@@ -64,6 +64,9 @@ output.dir output.log_samples output.html output.max_report_samples
 run.resume run.max_failed_share run.progress
 statistics.confidence statistics.bootstrap_samples
 limit tasks.*.limit
+selector.name selector.irt selector.max_items selector.min_items selector.se selector.estimation
+selector.start_ability selector.batch_size selector.exposure selector.balance selector.metric
+selector.threshold selector.unmatched
 """
 )
 
