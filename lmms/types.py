@@ -467,6 +467,9 @@ class TaskResult:
     efficiency: Mapping[str, Any] = field(default_factory=dict)
     """Seconds (wall, media wait, model busy), tokens, TTFT and TPOT medians, frames decoded …"""
     warnings: tuple[str, ...] = ()
+    adaptive: Mapping[str, Any] | None = None
+    """Of an adaptive run: ability, course, predicted full score, what was saved; see
+    `lmms.runner.adaptive_task`. None: every document was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

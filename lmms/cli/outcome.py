@@ -123,9 +123,13 @@ def print_result(result: RunResult) -> None:
     """Prints the table of a run and where its files are."""
     from pathlib import Path
 
+    from lmms.report.adaptive import adaptive_lines
     from lmms.report.tables import render_table
 
     print(render_table(result))
+    lines = adaptive_lines(result)
+    if lines:
+        print("\n" + "\n".join(lines))
     folder = Path(result.path)
     files = {n: folder / n for n in ("report.html", "results.json") if (folder / n).exists()}
     if files:

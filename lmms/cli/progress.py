@@ -121,7 +121,13 @@ def averaged_scores(progress: RunProgress) -> Averaged:
 
 
 def metric_text(task: TaskProgress, averaged: Averaged) -> str:
-    """Returns the running score of a task with its standard error; empty before there is one."""
+    """Returns the running score of a task with its standard error; empty before there is one.
+
+    Where documents are chosen by ability it is the ability: their mean says little.
+    """
+    if task.ability is not None:
+        value, stderr = task.ability
+        return f"ability {value:.2f}" + ("" if stderr is None else f" ± {stderr:.2f}")
     name = next((key for key in averaged.get(task.label, ()) if key in task.metrics), None)
     if name is None:
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from lmms.report.adaptive import NOT_COMPARABLE, adaptive_lines
 from lmms.report.digits import decimals_for, fixed
 from lmms.report.media import media_lines
 from lmms.report.tables import render_table
@@ -32,6 +33,10 @@ def _lines(run: RunResult) -> Iterator[str]:
     if notice:
         yield from ("", f"> **Embedded run.** {escaped(notice)}")
     yield from ("", "## Results", "", render_table(run, "md"))
+    adaptive = adaptive_lines(run)
+    if adaptive:
+        yield from ("", "## Ability", "", *(f"- {escaped(line)}" for line in adaptive))
+        yield from ("", NOT_COMPARABLE)
     for task in run.tasks.values():
         for metric in task.metrics:
             if metric.breakdown:

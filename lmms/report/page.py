@@ -11,7 +11,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from itertools import takewhile
@@ -20,6 +20,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from lmms.report.adaptive import NOT_COMPARABLE, AdaptiveView, adaptive_view
 from lmms.report.efficiency import efficiency_view
 from lmms.report.jsonable import dumps
 from lmms.report.media import media_lines
@@ -96,6 +97,11 @@ def html_report(
     style = resources.files("lmms.report").joinpath("templates/report.css").read_text("utf-8")
     budget = Budget(_PAGE_BYTES)
     problems = failure_lines(run), warning_lines(run)
+    galleries = [
+        _gallery(run, key, task, choosers[key], pictures(key), budget)
+        for key, task in run.tasks.items()
+        if key in choosers
+    ]
     return environment.get_template("report.html.j2").render(
         run=run,
         # The style sheet is ours; its hash in the policy is over exactly these bytes.
@@ -117,11 +123,9 @@ def html_report(
         media=media_lines(run),
         failures=problems[0],
         warnings=problems[1],
-        galleries=[
-            _gallery(run, key, task, choosers[key], pictures(key), budget)
-            for key, task in run.tasks.items()
-            if key in choosers
-        ],
+        galleries=galleries,
+        adaptive=list(_adaptive_views(run, galleries)),
+        not_comparable=NOT_COMPARABLE,
         settings=dumps(run.raw.get("config", {}).get("resolved_cli_args"), indent=2),
         model_identity=dumps(run.raw.get("model", {}).get("identity"), indent=2),
         environment=list(_environment_facts(run.raw.get("environment", {}))),
@@ -293,6 +297,19 @@ def _gallery(
     if left_out:
         note += f"; {left_out:,} left out to keep this page small"
     return Gallery(task.label, tuple(groups), note)
+
+
+def _adaptive_views(run: RunResult, galleries: Sequence[Gallery]) -> Iterator[AdaptiveView]:
+    anchors = {
+        gallery.label: {
+            card.row: f"sample-{place}-{card.row}" for *_, cards in gallery.groups for card in cards
+        }
+        for place, gallery in enumerate(galleries, 1)
+    }
+    for task in run.tasks.values():
+        view = adaptive_view(task, anchors.get(task.label, {}))
+        if view is not None:
+            yield replace(view, plot=Markup(view.plot))
 
 
 def _environment_facts(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

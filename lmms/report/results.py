@@ -189,6 +189,8 @@ def _task_block(label: str, result: TaskResult) -> dict[str, Any]:
     block["failure_reasons"] = [
         {**reason, "reason": mask_text(reason["reason"])} for reason in result.failure_reasons
     ]
+    if result.adaptive is None:
+        del block["adaptive"]
     block["metrics"] = [metric.to_json() for metric in result.metrics]
     return block
 

@@ -47,6 +47,8 @@ class Card:
     """One sample on the page."""
 
     verdict: Verdict
+    row: int
+    """Index of the document."""
     title: str
     facts: tuple[str, ...]
     strips: tuple[Strip, ...]
@@ -91,6 +93,7 @@ def card_of(
     strips = [strip_of(media, read, budget) for media in sample.media[:_MAX_STRIPS]]
     return Card(
         verdict=verdict_of(sample, metric),
+        row=sample.doc_id,
         title=displayable(sample.document_id),
         facts=tuple(_facts(sample)),
         strips=tuple(strips),

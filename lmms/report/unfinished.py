@@ -95,6 +95,8 @@ class _Tally:
 
 
 def _result_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> TaskResult:
+    if plan.selector is not None:
+        return _course_so_far(plan, task, journal)
     tally = _Tally(Counter(), Counter(), Problems())
     samples = tally.over(journal.samples(task.label))
     warnings: list[str] = []
@@ -119,6 +121,44 @@ def _result_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> 
         failures=dict(tally.failures),
         failure_reasons=tally.problems.reasons(),
         warnings=tuple(warnings),
+    )
+
+
+def _course_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> TaskResult:
+    """What a task whose documents are chosen by ability has told so far: the ability."""
+    tally = _Tally(Counter(), Counter(), Problems())
+    for _ in tally.over(journal.samples(task.label)):
+        pass
+    steps = journal.steps(task.label)
+    metrics: tuple[MetricResult, ...] = ()
+    ability = stderr = None
+    if steps:
+        ability, stderr = steps[-1].ability, steps[-1].stderr
+        n_failed = tally.statuses["failed"]
+        metrics = (
+            MetricResult(
+                name="ability", value=ability, stderr=stderr, n=len(steps), n_failed=n_failed
+            ),
+        )
+    return TaskResult(
+        task=task.name,
+        label=task.shown_as,
+        version=task.version,
+        num_fewshot=task.num_fewshot,
+        metrics=metrics,
+        n_original=task.documents.value or tally.statuses.total(),
+        n_effective=tally.statuses.total(),
+        status_counts=dict(tally.statuses),
+        failures=dict(tally.failures),
+        failure_reasons=tally.problems.reasons(),
+        warnings=tuple(tally.problems.warnings()),
+        adaptive={
+            "ability": ability,
+            "stderr": stderr,
+            "n_asked": tally.statuses.total(),
+            "n_answered": len(steps),
+            "right_if": {"metric": plan.selector.banks[task.label].metric} if plan.selector else {},
+        },
     )
 
 

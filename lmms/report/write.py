@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lmms.report.adaptive import verdict_metric
 from lmms.report.facts import RunFacts
 from lmms.report.files import run_file
 from lmms.report.jsonable import dumps
@@ -67,7 +68,7 @@ def _stream_samples(
     output = plan.config.output
     chooser = SampleChooser(
         limit=output.max_report_samples if output.html else 0,
-        metric=result.metrics[0] if result.metrics else None,
+        metric=verdict_metric(result),
     )
     watched = chooser.watch(samples)
     if output.log_samples:

@@ -102,6 +102,7 @@ class Engine:
         meters: Times per task, updated here.
         observer: Is told of progress.
         scoring_limit_seconds: Time for one document's task code.
+        after_step: Called after each decision of the scheduler; what it raises ends the run.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Engine:
         meters: Meters,
         observer: RunObserver,
         scoring_limit_seconds: float,
+        after_step: Callable[[], None] = lambda: None,
     ) -> None:
         self._tasks = tasks
         self._model = model
@@ -126,6 +128,7 @@ class Engine:
         self._progress = progress
         self._meters = meters
         self._observer = observer
+        self._after_step = after_step
         self._media = media(self._post)
         self._documents: dict[int, OpenDocument] = {}
         self._asked: dict[int, Asked] = {}
@@ -183,6 +186,7 @@ class Engine:
                 events = list(self._inbox)
                 self._inbox.clear()
                 actions = self._scheduler.step(events, time.monotonic())
+                self._after_step()
                 self._perform(actions)
                 if self._error is not None:
                     raise self._error

@@ -18,6 +18,7 @@ from lmms.errors import LmmsError, ModelError, PlanError, RunInterruptedError
 from lmms.media.hashing import keep_digests_in
 from lmms.models.base import MODELS, Model
 from lmms.responses.journal import Journal
+from lmms.runner.adaptive_task import AdaptiveTask, open_adaptive
 from lmms.runner.controls import Controls
 from lmms.runner.engine import Engine, StoppedError
 from lmms.runner.episodes import EpisodeRunner
@@ -111,6 +112,7 @@ class _Sitting:
         model = _make_model(self.plan)
         tasks = open_tasks(self.plan)
         check_supported(model, tasks)
+        adaptive = open_adaptive(self.plan, tasks)
         store = frame_store_of(self.plan.config.media, self.plan.config.env.cache_dir)
         if store is not None:
             store.prepare()
@@ -126,7 +128,7 @@ class _Sitting:
             _discard(folder, keep=folder.resumed)
             raise
         try:
-            return await self._with_journal(model, tasks, folder, journal)
+            return await self._with_journal(model, tasks, adaptive, folder, journal)
         except RunInterruptedError:
             raise
         except BaseException:
@@ -135,14 +137,23 @@ class _Sitting:
             raise
 
     async def _with_journal(
-        self, model: Model, tasks: dict[str, TaskRun], folder: RunFolder, journal: Journal
+        self,
+        model: Model,
+        tasks: dict[str, TaskRun],
+        adaptive: dict[str, AdaptiveTask],
+        folder: RunFolder,
+        journal: Journal,
     ) -> RunResult:
         self._prepare(folder, journal)
         progress = RunProgress(
             folder=folder.path,
             model=self.plan.model.shown_as,
             tasks={
-                label: TaskProgress(label, task.planned.shown_as, task.limit)
+                label: TaskProgress(
+                    label,
+                    task.planned.shown_as,
+                    adaptive[label].expected if label in adaptive else task.limit,
+                )
                 for label, task in tasks.items()
             },
             resumed=folder.resumed,
@@ -150,7 +161,7 @@ class _Sitting:
         self.observer.started(progress)
         status = "interrupted"
         try:
-            interruption, scheduler = await self._work(model, tasks, journal, progress)
+            interruption, scheduler = await self._work(model, tasks, adaptive, journal, progress)
             figures = self._figures(journal)
             if scheduler.fatal is not None:
                 status = "incomplete"
@@ -162,7 +173,9 @@ class _Sitting:
             if interruption.count:
                 left = self.decoders_left
                 raise self._interrupted(interruption, folder, progress, immediate=left)
-            result = write_results(folder.path, self.plan, tasks, journal, figures, self.warnings)
+            result = write_results(
+                folder.path, self.plan, tasks, journal, figures, self.warnings, adaptive=adaptive
+            )
             status = result.status
             return result
         except RunInterruptedError:
@@ -201,13 +214,24 @@ class _Sitting:
         self,
         model: Model,
         tasks: dict[str, TaskRun],
+        adaptive: dict[str, AdaptiveTask],
         journal: Journal,
         progress: RunProgress,
     ) -> tuple[Interruption, Scheduler]:
         """Runs everything that is not in the journal yet."""
         config = self.plan.config
+
+        def keep_steps() -> None:
+            for label, task in adaptive.items():
+                task.keep(journal, progress.tasks[label])
+
         scheduler = Scheduler(
-            [TaskQueue(label, InOrder(task.limit)) for label, task in tasks.items()],
+            [
+                TaskQueue(
+                    label, adaptive[label].selector if label in adaptive else InOrder(task.limit)
+                )
+                for label, task in tasks.items()
+            ],
             limits=_limits(self.plan, model),
             retry=RetryPolicy(max_retries=config.model.max_retries),
             seed=config.seed,
@@ -225,6 +249,7 @@ class _Sitting:
             meters=self.meters,
             observer=self.observer,
             scoring_limit_seconds=config.executor.scoring_timeout_seconds,
+            after_step=keep_steps,
         )
         with handled(engine.halt, engine.stop) as interruption:
             try:

@@ -14,6 +14,7 @@ from lmms.config.plan import RunPlan
 from lmms.errors import LmmsError
 from lmms.report.problems import Problems
 from lmms.responses.journal import Journal
+from lmms.runner.adaptive_task import AdaptiveTask
 from lmms.runner.task_run import TaskRun
 from lmms.scoring import metric_warnings
 from lmms.types import MetricResult, RunResult, Sample, TaskResult
@@ -107,31 +108,35 @@ class Tally:
 
 
 def task_result(
-    task: TaskRun, plan: RunPlan, journal: Journal, meter: Mapping[str, Any]
+    task: TaskRun,
+    plan: RunPlan,
+    samples: Iterable[Sample],
+    meter: Mapping[str, Any],
+    adaptive: AdaptiveTask | None = None,
 ) -> tuple[TaskResult, str]:
-    """Aggregates one task over the journal.
+    """Aggregates one task over its samples.
+
+    Args:
+        task: The task.
+        plan: What ran.
+        samples: In document order.
+        meter: Times of all sittings.
+        adaptive: The course of a task whose documents were chosen by ability.
 
     Returns:
         The result, and the digest over its request keys. If the task's own code fails there are
         counts and a warning but no metrics; the other tasks are not touched by it.
     """
     tally = Tally()
-    stream = tally.over(journal.samples(task.label, stop=task.limit))
-    warnings: list[str] = []
-    metrics: tuple[MetricResult, ...] = ()
-    statistics = plan.config.statistics
-    try:
-        metrics = task.scorer.aggregate(
-            stream,
-            confidence=statistics.confidence,
-            bootstrap_samples=statistics.bootstrap_samples,
-        )
-        warnings += metric_warnings(metrics)
-    except Exception as error:  # noqa: BLE001 - a task's aggregation may raise anything
-        text = str(error) if isinstance(error, LmmsError) else f"{type(error).__name__}: {error}"
-        warnings.append(f"no metrics: aggregation of task {task.spec.name!r} failed: {text}")
+    stream = tally.over(samples)
+    block: Mapping[str, Any] | None = None
+    if adaptive is None:
+        metrics, warnings = _aggregated(task, plan, stream)
     for _ in stream:
         pass
+    if adaptive is not None:
+        confidence = plan.config.statistics.confidence
+        metrics, block, warnings = adaptive.report(confidence, tally.statuses)
     warnings += tally.problems.warnings()
     wall = float(meter.get("wall_seconds", 0.0))
     efficiency = {**meter, **tally.efficiency()}
@@ -151,17 +156,45 @@ def task_result(
         failure_reasons=tally.problems.reasons(),
         efficiency=efficiency,
         warnings=tuple(warnings),
+        adaptive=block,
     )
     return result, tally.manifest
 
 
+def _aggregated(
+    task: TaskRun, plan: RunPlan, samples: Iterable[Sample]
+) -> tuple[tuple[MetricResult, ...], list[str]]:
+    statistics = plan.config.statistics
+    try:
+        metrics = task.scorer.aggregate(
+            samples,
+            confidence=statistics.confidence,
+            bootstrap_samples=statistics.bootstrap_samples,
+        )
+    except Exception as error:  # noqa: BLE001 - a task's aggregation may raise anything
+        text = str(error) if isinstance(error, LmmsError) else f"{type(error).__name__}: {error}"
+        return (), [f"no metrics: aggregation of task {task.spec.name!r} failed: {text}"]
+    return metrics, metric_warnings(metrics)
+
+
 def status_of(
-    plan: RunPlan, tasks: Mapping[str, TaskRun], results: Mapping[str, TaskResult]
+    plan: RunPlan,
+    tasks: Mapping[str, TaskRun],
+    results: Mapping[str, TaskResult],
+    adaptive: Mapping[str, AdaptiveTask],
 ) -> str:
-    """Returns "complete" if all documents ran, few enough failed, and all metrics are there."""
+    """Returns "complete" if all documents ran, few enough failed, and all metrics are there.
+
+    A task whose documents are chosen by ability has run when its stopping rule was met.
+    """
     samples = sum(result.n_effective for result in results.values())
     failed = sum(result.status_counts.get("failed", 0) for result in results.values())
-    missing = any(results[label].n_effective < task.limit for label, task in tasks.items())
+    missing = any(
+        not adaptive[label].complete
+        if label in adaptive
+        else results[label].n_effective < task.limit
+        for label, task in tasks.items()
+    )
     unscored = any(
         task.spec.metrics and not results[label].metrics for label, task in tasks.items()
     )
@@ -176,6 +209,8 @@ def write_results(
     journal: Journal,
     figures: Mapping[str, Any],
     warnings: Iterable[str],
+    *,
+    adaptive: Mapping[str, AdaptiveTask],
 ) -> RunResult:
     """Aggregates everything, writes the files of the run and marks it as what it is.
 
@@ -186,6 +221,7 @@ def write_results(
         journal: The open journal.
         figures: Times of all sittings (`Meters.to_json`, added up).
         warnings: About the run as a whole.
+        adaptive: By label, the courses of tasks whose documents were chosen by ability.
 
     Raises:
         LmmsError: A file cannot be written; the journal still has everything.
@@ -196,10 +232,16 @@ def write_results(
     results: dict[str, TaskResult] = {}
     manifest = hashlib.sha256()
     per_task = figures.get("tasks", {})
+
+    def samples(label: str) -> Iterator[Sample]:
+        stored = journal.samples(label, stop=tasks[label].limit)
+        return adaptive[label].samples(stored) if label in adaptive else stored
+
     for label, task in tasks.items():
-        results[label], keys = task_result(task, plan, journal, per_task.get(label, {}))
+        meter = per_task.get(label, {})
+        results[label], keys = task_result(task, plan, samples(label), meter, adaptive.get(label))
         manifest.update(f"{label}={keys}\n".encode())
-    status = status_of(plan, tasks, results)
+    status = status_of(plan, tasks, results, adaptive)
     start: Any = journal.meta("start_time")
     sittings: Any = journal.meta("sittings", 1)
     overall = {name: value for name, value in figures.items() if name != "tasks"}
@@ -213,10 +255,6 @@ def write_results(
         "warnings": [*warnings, *(str(damage) for damage in journal.damage)],
         "resumed": max(0, sittings - 1),
     }
-
-    def samples(label: str) -> Iterator[Sample]:
-        return journal.samples(label, stop=tasks[label].limit)
-
     write_run(folder, plan, results, samples, facts)
     journal.set_meta("status", status)
     return load_run(folder)

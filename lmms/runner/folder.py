@@ -61,13 +61,20 @@ def choose_folder(plan: RunPlan) -> RunFolder:
     return _new(root, plan, 1 + max((run.sequence for run in earlier), default=0))
 
 
-def wanted_limits(plan: RunPlan) -> dict[str, int | None]:
-    """Returns how many documents of each task are asked for; None: all."""
+def wanted_limits(plan: RunPlan) -> dict[str, Any]:
+    """Returns how many documents of each task are asked for; None: all.
+
+    Of an adaptive run, also where it stops.
+    """
     config = plan.config
-    return {
+    limits: dict[str, Any] = {
         label: ref.limit if ref.limit is not None else config.limit
         for label, ref in config.tasks.items()
     }
+    if config.selector.kind == "adaptive":
+        stop = config.selector.model_dump(include={"max_items", "min_items", "se"})
+        return {label: (limit, stop) for label, limit in limits.items()}
+    return limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class _Earlier:
     path: Path
     status: str
     sequence: int
-    limits: Mapping[str, int | None]
+    limits: Mapping[str, Any]
 
 
 def _earlier(root: Path, plan: RunPlan) -> Iterator[_Earlier]:

@@ -52,6 +52,8 @@ class TaskProgress:
     retries: int = 0
     metrics: dict[str, RunningMean] = field(default_factory=dict)
     """Mean so far per score; in the order of the task's metrics."""
+    ability: tuple[float, float | None] | None = None
+    """Ability so far and its standard error, where documents are chosen by it."""
 
     def observe(self, values: Mapping[str, float | None] | None) -> None:
         """Counts one recorded document."""

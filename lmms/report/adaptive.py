@@ -1,0 +1,139 @@
+"""What the reports say of tasks whose documents were chosen by ability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lmms.report.digits import decimals_for, fixed
+from lmms.report.trajectory import CoursePoint, trajectory
+from lmms.report.wording import counted
+from lmms.types import MetricResult, RunResult, TaskResult
+
+_STOPS: Final[Mapping[str, str]] = {
+    "se": "the standard error was small enough",
+    "max_items": "the number of answers was reached",
+    "bank_used_up": "no document with item parameters was left",
+    "failures": "too many documents gave no answer",
+}
+NOT_COMPARABLE: Final = (
+    "The documents were chosen by the model's ability, so the share of right answers among them is "
+    "no score of the benchmark."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedItem:
+    """A row of the table of items."""
+
+    number: int
+    document: str
+    row: int
+    """Index of the document."""
+    difficulty: str
+    discrimination: str
+    right: bool
+    ability: str
+    anchor: str
+    """Where its sample is on the page; empty if it is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveView:
+    """The section of one task."""
+
+    label: str
+    facts: tuple[tuple[str, str], ...]
+    plot: str
+    items: tuple[AskedItem, ...]
+
+
+def adaptive_lines(run: RunResult) -> list[str]:
+    """Returns a line per task whose documents were chosen by ability: what came of it."""
+    lines = []
+    for task in run.tasks.values():
+        if task.adaptive:
+            facts = dict(_facts(task, task.adaptive))
+            lines.append(f"{task.label}: " + "; ".join(f"{k} {v}" for k, v in facts.items()))
+    return lines
+
+
+def adaptive_view(task: TaskResult, anchors: Mapping[int, str]) -> AdaptiveView | None:
+    """Returns the section of a task; None where every document was asked, or none was answered.
+
+    Args:
+        task: The task.
+        anchors: Where the samples are that the page shows, by index of the document.
+    """
+    block = task.adaptive
+    if not block or not block.get("trajectory"):
+        return None
+    steps = block["trajectory"]
+    return AdaptiveView(
+        label=task.label,
+        facts=tuple(_facts(task, block)),
+        plot=trajectory(
+            [_point(i, step) for i, step in enumerate(steps, 1)],
+            title=f"ability of the model in {task.label} after each answer",
+        ),
+        items=tuple(_item(i, step, anchors) for i, step in enumerate(steps, 1)),
+    )
+
+
+def verdict_metric(task: TaskResult) -> MetricResult | None:
+    """Returns the metric that says which samples were right: the first, or what was chosen by."""
+    if task.adaptive and (key := task.adaptive.get("right_if", {}).get("metric")):
+        name, _, chain = str(key).partition(",")
+        return MetricResult(name=name, value=None, filter=chain or "none")
+    return task.metrics[0] if task.metrics else None
+
+
+def _facts(task: TaskResult, block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    decimals = decimals_for(block.get("ability"), block.get("stderr"))
+    ability = fixed(block.get("ability"), decimals)
+    if block.get("stderr") is not None:
+        ability += f" ± {fixed(block['stderr'], decimals)}"
+    yield "ability", ability
+    if predicted := block.get("predicted"):
+        value, low, high = (predicted[k] for k in ("value", "low", "high"))
+        places = decimals_for(value, predicted["stderr"], low, high)
+        shown = f"{fixed(value, places)} [{fixed(low, places)}, {fixed(high, places)}]"
+        yield str(predicted["metric"]).replace("_", " ", 1), shown
+    total = block.get("n_documents")
+    asked = block.get("n_asked", 0)
+    yield "asked", f"{asked:,} of {counted(total, 'document')}" if total else f"{asked:,} so far"
+    if saved := block.get("saved"):
+        yield "saved", f"{saved['share']:.0%}"
+    left = {k.replace("_", " "): n for k, n in (block.get("left_out") or {}).items() if n}
+    if left:
+        yield "left out", ", ".join(f"{n:,} {words}" for words, n in left.items())
+    if reason := block.get("stopped_because"):
+        yield "stopped because", _STOPS.get(reason, str(reason))
+
+
+def _point(number: int, step: Mapping[str, Any]) -> CoursePoint:
+    ability, stderr = step["ability"], step["stderr"]
+    word = "right" if step["response"] else "wrong"
+    return CoursePoint(
+        right=bool(step["response"]),
+        difficulty=step["b"],
+        ability=ability,
+        low=None if stderr is None else ability - stderr,
+        high=None if stderr is None else ability + stderr,
+        title=f"{number}. {step['document_id']}: {word}; difficulty {step['b']:.2f}",
+    )
+
+
+def _item(number: int, step: Mapping[str, Any], anchors: Mapping[int, str]) -> AskedItem:
+    stderr = step["stderr"]
+    return AskedItem(
+        number=number,
+        document=str(step["document_id"]),
+        row=step["doc_id"],
+        difficulty=f"{step['b']:.2f}",
+        discrimination=f"{step['a']:.2f}",
+        right=bool(step["response"]),
+        ability=f"{step['ability']:.2f}" + ("" if stderr is None else f" ± {stderr:.2f}"),
+        anchor=anchors.get(step["doc_id"], ""),
+    )
