@@ -25,7 +25,8 @@ class SelectionRules:
         balance: Keep the shares that the content groups have among the available items
             (constrained selection, Kingsbury and Zara 1989).
         diversity: In a batch, how many standard errors wide the abilities spread that the items
-            are chosen for; 0 chooses all for the same ability.
+            are chosen for; 0 chooses all for the same ability. Half a standard error loses nothing
+            against single items later and helps where batches come first.
         seed: Of the generator for `exposure`.
 
     Raises:
@@ -34,7 +35,7 @@ class SelectionRules:
 
     exposure: int | None = None
     balance: bool = False
-    diversity: float = 1.0
+    diversity: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -69,7 +69,7 @@ class AdaptiveSession:
         available: ArrayLike | None = None,
         exposure: int | None = None,
         balance: bool = False,
-        diversity: float = 1.0,
+        diversity: float = 0.5,
         seed: int = 0,
         scale: float = 1.0,
     ) -> None:
