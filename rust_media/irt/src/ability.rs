@@ -1,9 +1,8 @@
 //! Abilities from answers.
 
-use crate::model::{information_at, probabilities};
+use crate::mean::Posterior;
+use crate::model::{probabilities, total_information};
 
-/// Nodes of the quadrature over the bounds; catR's default.
-const EAP_NODES: usize = 33;
 const MAX_STEPS: usize = 100;
 const NEWTON_STEPS: usize = 50;
 const STEP_TOLERANCE: f64 = 1e-10;
@@ -71,24 +70,20 @@ pub fn estimate(
 ) -> Estimate {
     let answers = Answers { a, b, right };
     if options.method == Method::Mean {
-        return mean(answers, options);
+        let mut posterior = Posterior::new(options);
+        for ((a, b), right) in a.iter().zip(b).zip(right) {
+            posterior.observe(*a, *b, *right);
+        }
+        return posterior.estimate(a, b);
     }
     let (value, at_bound) = root(answers, start, options);
-    let information = total_information(answers, value, options.scale);
+    let information = total_information(a, b, value, options.scale);
     let stderr = match options.method {
         Method::Likelihood if at_bound || information <= 0.0 => f64::NAN,
         Method::Likelihood => 1.0 / information.sqrt(),
         _ => 1.0 / (options.prior_sd.powi(-2) + information).sqrt(),
     };
     Estimate { value, stderr, information, at_bound }
-}
-
-fn total_information(answers: Answers<'_>, ability: f64, scale: f64) -> f64 {
-    let at = |(a, b): (&f64, &f64)| {
-        let slope = scale * a;
-        information_at(slope * slope, slope * (ability - b))
-    };
-    answers.a.iter().zip(answers.b).map(at).sum()
 }
 
 fn root(answers: Answers<'_>, start: f64, options: &Estimation) -> (f64, bool) {
@@ -140,39 +135,6 @@ fn score(answers: Answers<'_>, ability: f64, options: &Estimation) -> (f64, f64)
         slope -= precision;
     }
     (height, slope)
-}
-
-fn mean(answers: Answers<'_>, options: &Estimation) -> Estimate {
-    let mut nodes = [0.0; EAP_NODES];
-    let mut logs = [0.0; EAP_NODES];
-    let width = (options.high - options.low) / (EAP_NODES - 1) as f64;
-    for (k, (node, log)) in nodes.iter_mut().zip(&mut logs).enumerate() {
-        *node = if k + 1 == EAP_NODES { options.high } else { options.low + k as f64 * width };
-        let distance = (*node - options.prior_mean) / options.prior_sd;
-        *log = log_likelihood(answers, *node, options.scale) - 0.5 * distance * distance;
-    }
-    let highest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut weights = logs.map(|log| (log - highest).exp());
-    // The trapezoid rule counts the outer nodes half.
-    weights[0] *= 0.5;
-    weights[EAP_NODES - 1] *= 0.5;
-    let total: f64 = weights.iter().sum();
-    let weighted = |of: &dyn Fn(f64) -> f64| {
-        nodes.iter().zip(&weights).map(|(node, weight)| weight * of(*node)).sum::<f64>() / total
-    };
-    let value = weighted(&|node| node);
-    let stderr = weighted(&|node| (node - value) * (node - value)).sqrt();
-    let information = total_information(answers, value, options.scale);
-    Estimate { value, stderr, information, at_bound: false }
-}
-
-fn log_likelihood(answers: Answers<'_>, ability: f64, scale: f64) -> f64 {
-    let of = |((a, b), right): ((&f64, &f64), &bool)| {
-        let z = scale * a * (ability - b);
-        let signed = if *right { z } else { -z };
-        signed.min(0.0) - (-z.abs()).exp().ln_1p()
-    };
-    answers.a.iter().zip(answers.b).zip(answers.right).map(of).sum()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! operation; only sums may differ in their last digits.
 
 mod ability;
+mod mean;
 mod model;
 mod pool;
 mod replay;

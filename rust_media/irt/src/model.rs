@@ -23,6 +23,15 @@ pub(crate) fn information_at(weight: f64, z: f64) -> f64 {
     weight * (right * (1.0 - right))
 }
 
+/// Fisher information of some items together; `a` and `b` have the same length.
+pub(crate) fn total_information(a: &[f64], b: &[f64], ability: f64, scale: f64) -> f64 {
+    let at = |(a, b): (&f64, &f64)| {
+        let slope = scale * a;
+        information_at(slope * slope, slope * (ability - b))
+    };
+    a.iter().zip(b).map(at).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use crate::ability::{estimate, Estimation};
+use crate::ability::{estimate, Estimation, Method};
+use crate::mean::Posterior;
 use crate::pool::ItemPool;
 
 /// How a test goes.
@@ -45,13 +46,19 @@ pub fn trajectory(pool: &ItemPool, responses: &[i8], start: f64, replay: &Replay
     let mut found = Trajectory::default();
     let (mut a, mut b, mut right) = (Vec::new(), Vec::new(), Vec::new());
     let mut ability = start;
+    let mut posterior = Posterior::new(&replay.estimation);
     while found.items.len() < replay.length {
         let Some(item) = pool.select(&free, ability) else { break };
         free[item] = false;
         a.push(pool.a[item]);
         b.push(pool.b[item]);
         right.push(responses[item] == 1);
-        let after = estimate(&a, &b, &right, ability, &replay.estimation);
+        let after = if replay.estimation.method == Method::Mean {
+            posterior.observe(pool.a[item], pool.b[item], responses[item] == 1);
+            posterior.estimate(&a, &b)
+        } else {
+            estimate(&a, &b, &right, ability, &replay.estimation)
+        };
         ability = after.value;
         found.items.push(item as i64);
         found.abilities.push(after.value);
@@ -109,7 +116,6 @@ pub fn trajectories(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ability::Method;
 
     fn replay(length: usize) -> Replay {
         let estimation = Estimation {
@@ -140,6 +146,20 @@ mod tests {
         assert_eq!(asked, (0..30).collect::<Vec<i64>>());
         assert_eq!(found.abilities.len(), 30);
         assert!(found.stderrs.windows(2).all(|pair| pair[1] < pair[0] + 0.05));
+    }
+
+    #[test]
+    fn the_mean_step_by_step_is_the_mean_of_all_answers() {
+        let mut replay = replay(40);
+        replay.estimation.method = Method::Mean;
+        let (pool, responses) = (pool(), [1, 0, 1, 1].repeat(10));
+        let found = trajectory(&pool, &responses, 0.0, &replay);
+        let take =
+            |of: &[f64]| -> Vec<f64> { found.items.iter().map(|&i| of[i as usize]).collect() };
+        let right: Vec<bool> = found.items.iter().map(|&i| responses[i as usize] == 1).collect();
+        let whole = estimate(&take(&pool.a), &take(&pool.b), &right, 0.0, &replay.estimation);
+        assert_eq!(found.abilities.last(), Some(&whole.value));
+        assert_eq!(found.stderrs.last(), Some(&whole.stderr));
     }
 
     #[test]
