@@ -19,6 +19,7 @@ from lmms.adaptive.bank import (
     repeated,
 )
 from lmms.adaptive.errors import BankError, ResponsesError
+from lmms.adaptive.responses import read_responses
 
 FloatArray = NDArray[np.float64]
 
@@ -158,18 +159,17 @@ def subject_responses(lm_responses: Responses) -> SubjectResponses:
 
 
 def _subject_of_file(file: Path) -> dict[str, float]:
-    from lmms.adaptive.loaders import read_scores
-
-    table = read_scores(file)
-    if len(table.columns) != 1:
+    matrix = read_responses(file)
+    if len(matrix.subjects) != 1:
         raise ResponsesError(
-            f"the file has the responses of {len(table.columns)} subjects: "
-            f"{listed_ids(table.columns)}",
+            f"the file has the responses of {len(matrix.subjects)} subjects: "
+            f"{listed_ids(matrix.subjects)}",
             origin=str(file),
             allowed="one subject",
             hint="read the file and give one subject's responses by item id",
         )
-    return table.column(table.columns[0])
+    answers = zip(matrix.items, matrix.values[0].tolist(), strict=True)
+    return {item: float(value) for item, value in answers if value >= 0}
 
 
 def _number(value: Any) -> float:

@@ -158,8 +158,8 @@ def fluid_benchmarking(
 
     Args:
         lm_responses: The responses of one subject, 1 right and 0 wrong: an array, list or series
-            in the bank's order; a mapping from item id; or a CSV file of item ids and
-            one column of responses.
+            in the bank's order; a mapping from item id; or a file of one subject, JSONL or CSV
+            (see `read_responses`).
         irt_model: Item parameters: an (n, 2) array of a and b, a frame with columns a and b, a
             mapping from item id to (a, b), an `ItemBank`, or its CSV file. Responses by id are
             joined by id and must be those to exactly the bank's items.

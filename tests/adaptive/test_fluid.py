@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -170,6 +172,9 @@ def test_every_form_of_the_same_data_gives_the_same(banks, tmp_path):
     (tmp_path / "x.csv").write_text(
         ",lm\n" + "".join(f"{item},{value}\n" for item, value in zip(ids, x, strict=True))
     )
+    (tmp_path / "x.jsonl").write_text(
+        json.dumps({"subject_id": "lm", "responses": dict(zip(ids, x.tolist(), strict=True))})
+    )
     frame = Frame(parameters(bank), ids, ["a", "b"])
     swapped_order = Frame(parameters(bank)[:, ::-1], ids, ["b", "a"])
     plain = fluid_benchmarking(x, parameters(bank), 0.2, 30)
@@ -192,6 +197,7 @@ def test_every_form_of_the_same_data_gives_the_same(banks, tmp_path):
         (shuffled, frame),
         (shuffled, dict(zip(ids, parameters(bank).tolist(), strict=True))),
         (tmp_path / "x.csv", tmp_path / "irt.csv"),
+        (str(tmp_path / "x.jsonl"), named),
     ]
     for responses, model in keyed:
         assert fluid_benchmarking(responses, model, 0.2, 30) == expected
@@ -308,8 +314,15 @@ def test_files_of_several_subjects_are_refused(tmp_path):
     (tmp_path / "x.csv").write_text(",one,two\ni,1,0\n")
     with pytest.raises(DataError, match="2 subjects: one, two"):
         full_accuracy(tmp_path / "x.csv")
-    with pytest.raises(DataError, match="no file"):
+    with pytest.raises(DataError, match="no responses at"):
         full_accuracy(tmp_path / "y.csv")
+
+
+def test_a_file_that_lacks_an_answer_does_not_fit_the_bank(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"subject_id": "lm", "responses": {"i": 1, "j": null}}')
+    assert full_accuracy(tmp_path / "x.jsonl") == 1.0
+    with pytest.raises(DataError, match="1 of 2 items of the bank have no response: j"):
+        full_ability(tmp_path / "x.jsonl", BANK)
 
 
 def test_wrong_options_are_refused(banks):
