@@ -47,7 +47,7 @@ def decimals_for(
     """
     if stderr is not None and stderr > 0 and math.isfinite(stderr):
         return supported_decimals(stderr)
-    if ci_low is not None and ci_high is not None and ci_high > ci_low:
+    if ci_low is not None and ci_high is not None and (ci_high - ci_low) / 4 > 0:
         return supported_decimals((ci_high - ci_low) / 4)
     if n and value is not None and 0 <= value <= 1:
         return supported_decimals(0.5 / math.sqrt(n))

@@ -7,22 +7,17 @@ module loads Jinja2, so it is itself imported only when a page is written.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
 from itertools import takewhile
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from lmms.report.adaptive import NOT_COMPARABLE, AdaptiveView, adaptive_view
 from lmms.report.efficiency import efficiency_view
 from lmms.report.jsonable import dumps
+from lmms.report.markup import style_sheet, templates
 from lmms.report.media import media_lines
 from lmms.report.pictures import Budget, PixelReader
 from lmms.report.plots import ForestRow, Segment, bar, forest
@@ -32,7 +27,6 @@ from lmms.report.verdicts import VERDICTS, SampleChooser, Verdict
 from lmms.report.wording import (
     STATUS_WORDS,
     counted,
-    displayable,
     duration,
     embedded_notice,
     failure_lines,
@@ -93,8 +87,7 @@ def html_report(
         choosers: Per label of a task, what `SampleChooser` saw of its samples.
         pictures: Per label, what gives the reader of a sample's pictures.
     """
-    environment = _environment()
-    style = resources.files("lmms.report").joinpath("templates/report.css").read_text("utf-8")
+    style, style_hash = style_sheet()
     budget = Budget(_PAGE_BYTES)
     problems = failure_lines(run), warning_lines(run)
     galleries = [
@@ -102,11 +95,11 @@ def html_report(
         for key, task in run.tasks.items()
         if key in choosers
     ]
-    return environment.get_template("report.html.j2").render(
+    template = templates("lmms.report").get_template("report.html.j2")
+    return template.render(
         run=run,
-        # The style sheet is ours; its hash in the policy is over exactly these bytes.
-        style=Markup(style),
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style=style,
+        style_hash=style_hash,
         status=STATUS_WORDS[run.status],
         facts=list(_run_facts(run)),
         notice=embedded_notice(run),
@@ -130,31 +123,6 @@ def html_report(
         model_identity=dumps(run.raw.get("model", {}).get("identity"), indent=2),
         environment=list(_environment_facts(run.raw.get("environment", {}))),
     )
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("lmms.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalized,
-    )
-    environment.filters["breakable"] = _breakable
-    return environment
-
-
-def _finalized(value: Any) -> Any:
-    return (
-        displayable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-    )
-
-
-def _breakable(name: str) -> Markup:
-    """Lets a browser break a long name where a reader would."""
-    return Markup(re.sub(r"([_@/.])", r"\1<wbr>", str(escape(displayable(name)))))
 
 
 def _run_facts(run: RunResult) -> Iterator[tuple[str, str]]:

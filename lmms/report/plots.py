@@ -6,7 +6,7 @@ Colours come from the page's style sheet by class, so that plots follow light an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape as escape_markup
 from typing import Literal
@@ -45,6 +45,27 @@ class ForestRow:
     stderr: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """The common axis of a plot's rows."""
+
+    low: float
+    high: float
+    signed: bool = False
+    """Whether the values are differences, which are read from zero in both directions."""
+
+    def x(self, value: float) -> float:
+        """Returns where a value lies."""
+        share = (value - self.low) / (self.high - self.low)
+        return _LABELS + share * (_WIDTH - _VALUES - _LABELS)
+
+    def number(self, value: float | None, decimals: int, *, missing: str = "–") -> str:
+        """Returns a value as text, a difference with its sign."""
+        text = fixed(value, decimals, missing=missing)
+        above = self.signed and value is not None and value > 0 and float(text) > 0
+        return f"+{text}" if above else text
+
+
 def forest(rows: Sequence[ForestRow], *, title: str) -> str:
     """Returns a forest plot: one line per row, a dot at the value, a bar over the interval.
 
@@ -59,26 +80,51 @@ def forest(rows: Sequence[ForestRow], *, title: str) -> str:
     low, high = _domain(rows)
     unit = (low, high) == (0.0, 1.0)
     dots = [row.role != "heading" and not (unit and _of_unknown_scale(row)) for row in rows]
+    return _drawn(rows, dots, _Axis(low, high), _ticks(low, high), title=title)
+
+
+def forest_of_differences(rows: Sequence[ForestRow], *, title: str) -> str:
+    """Returns a forest plot of differences: the axis goes around zero, which is marked.
+
+    Args:
+        rows: At least one; values are differences of one unit.
+        title: For readers that cannot see it.
+    """
+    known = [abs(v) for row in rows for v in (row.value, row.low, row.high) if v is not None]
+    # Both sides equally wide: which way, and how far, is seen before it is read.
+    largest = max(known, default=0.0)
+    largest = largest if largest > _ROUNDING else 1.0
+    step = _step(-largest, largest)
+    count = math.ceil(largest / step * (1 - _ROUNDING))
+    ticks = [i * step for i in range(-count, count + 1)]
+    dots = [row.role != "heading" and row.value is not None for row in rows]
+    return _drawn(rows, dots, _Axis(ticks[0], ticks[-1], signed=True), ticks, title=title)
+
+
+def _drawn(
+    rows: Sequence[ForestRow],
+    dots: Sequence[bool],
+    axis: _Axis,
+    ticks: Sequence[float],
+    *,
+    title: str,
+) -> str:
     height = _ROW * len(rows) + _AXIS
-    left, right = _LABELS, _WIDTH - _VALUES
-    ticks = _ticks(low, high) if any(dots) else []
-
-    def x(value: float) -> float:
-        return left + (value - low) / (high - low) * (right - left)
-
+    ticks = ticks if any(dots) else []
     parts = [
         f'<svg class="plot" viewBox="0 0 {_WIDTH} {height}" role="img" '
         f'aria-label="{escape(title)}">'
     ]
     bottom = height - _AXIS + 6
     for tick in ticks:
-        at, text = f"{x(tick):.1f}", _tick_text(tick, ticks)
+        at, text = f"{axis.x(tick):.1f}", _tick_text(tick, ticks)
+        line = "grid zero" if axis.signed and tick == 0 else "grid"
         parts.append(
-            f'<line class="grid" x1="{at}" x2="{at}" y1="2" y2="{bottom}"/>'
+            f'<line class="{line}" x1="{at}" x2="{at}" y1="2" y2="{bottom}"/>'
             f'<text class="tick" x="{at}" y="{bottom + 18}">{text}</text>'
         )
     for number, (row, dot) in enumerate(zip(rows, dots, strict=True)):
-        parts.extend(_forest_row(row, _ROW * (number + 0.5) + 2, x, dot=dot))
+        parts.extend(_forest_row(row, _ROW * (number + 0.5) + 2, axis, dot=dot))
     if any(row.n is not None for row in rows):
         parts.append(f'<text class="count" x="{_COUNTS}" y="{bottom + 18}">n</text>')
     return "".join([*parts, "</svg>"])
@@ -88,9 +134,7 @@ def _of_unknown_scale(row: ForestRow) -> bool:
     return row.value == 0 and row.low is None and row.high is None
 
 
-def _forest_row(
-    row: ForestRow, y: float, x: Callable[[float], float], *, dot: bool
-) -> Iterator[str]:
+def _forest_row(row: ForestRow, y: float, axis: _Axis, *, dot: bool) -> Iterator[str]:
     longest = _MAX_HEADING if row.role == "heading" else _MAX_LABEL
     label = row.label if len(row.label) <= longest else row.label[: longest - 1] + "…"
     indent = 0 if row.role == "heading" else 14
@@ -104,19 +148,20 @@ def _forest_row(
     if row.n is not None:
         yield f'<text class="count" x="{_COUNTS}" y="{y + 4.5:.1f}">{row.n:,}</text>'
     if row.low is not None and row.high is not None:
-        a, b = x(row.low), x(row.high)
+        a, b = axis.x(row.low), axis.x(row.high)
         yield (
             f'<line class="ci" x1="{a:.1f}" x2="{b:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<path class="cap" d="M{a:.1f} {y - 5:.1f}v10M{b:.1f} {y - 5:.1f}v10"/>'
         )
     if row.value is not None and dot:
         radius = 5.5 if row.role == "metric" else 4.5
-        yield f'<circle class="dot" cx="{x(row.value):.1f}" cy="{y:.1f}" r="{radius}"/>'
+        yield f'<circle class="dot" cx="{axis.x(row.value):.1f}" cy="{y:.1f}" r="{radius}"/>'
     decimals = decimals_for(row.value, row.stderr, row.low, row.high, n=row.n)
-    value = fixed(row.value, decimals, missing="not available")
+    value = axis.number(row.value, decimals, missing="not available")
     interval = ""
     if row.low is not None and row.high is not None:
-        span = f"{fixed(row.low, decimals)} – {fixed(row.high, decimals)}"
+        between = " to " if axis.signed else " – "
+        span = between.join(axis.number(end, decimals) for end in (row.low, row.high))
         interval = f'<tspan class="range" dx="8">{span}</tspan>'
     start = _WIDTH - _VALUES + 20
     yield f'<text class="value" x="{start}" y="{y + 4.5:.1f}">{value}{interval}</text></g>'

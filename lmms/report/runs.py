@@ -32,7 +32,7 @@ def load_run(path: str | Path, *, output_dir: str | Path = DEFAULT_OUTPUT) -> Ru
         PlanError: It is none of these; the nearest names of runs are in the message.
     """
     folder = find_run(path, output_dir=output_dir)
-    if _is_finished(folder):
+    if is_finished(folder):
         return read_results(_read_json(folder / "results.json"), path=str(folder))
     from lmms.report.unfinished import load_unfinished
 
@@ -103,8 +103,8 @@ def _is_run(folder: Path) -> bool:
     return (folder / "plan.json").is_file() or (folder / "results.json").is_file()
 
 
-def _is_finished(folder: Path) -> bool:
-    """Whether `results.json` tells how things stand: a run that is taken up again is not there."""
+def is_finished(folder: Path) -> bool:
+    """Returns whether `results.json` tells how things stand; not of a run taken up again."""
     if not (folder / "results.json").is_file():
         return False
     if not (folder / "journal.sqlite").is_file():
@@ -132,7 +132,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _samples(folder: Path, label: str) -> Iterator[Sample]:
-    if not _is_finished(folder):
+    if not is_finished(folder):
         from lmms.report.unfinished import unfinished_samples
 
         yield from unfinished_samples(folder, label)

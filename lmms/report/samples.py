@@ -100,12 +100,23 @@ def read_samples(path: Path, *, task: str | None = None) -> Iterator[Sample]:
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
                 if text.strip():
-                    yield _parsed(text, named, f"{path}:{number}", own_name=task is None)
+                    yield parse_sample(text, named, f"{path}:{number}", own_name=task is None)
     except OSError as error:
         raise DataError(f"cannot read samples: {error.strerror}", origin=str(path)) from error
 
 
-def _parsed(text: str, task: str, origin: str, *, own_name: bool) -> Sample:
+def parse_sample(text: str | bytes, task: str, origin: str, *, own_name: bool = True) -> Sample:
+    """Reads one line of a samples file; see `read_samples`.
+
+    Args:
+        text: The line.
+        task: Name of the task where the line has none, or none that counts.
+        origin: The line's file and place, for messages.
+        own_name: Whether the line's own name of the task counts.
+
+    Raises:
+        DataError: The line is not JSON, or not a sample.
+    """
     try:
         line = json.loads(text)
         return _sample_of(line, str(line.get("task", task)) if own_name else task)

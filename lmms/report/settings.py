@@ -24,7 +24,7 @@ def varying_settings(results: Sequence[RunResult]) -> tuple[str, ...]:
     shown, what follows from the name of the option that is chosen of a group, and the choice of
     tasks. Keys that the words of a run set are never left out.
     """
-    runs = [_flat_settings(result) for result in results]
+    runs = [flat_settings(result) for result in results]
     names = [n for n in {name: None for run in runs for name in run} if _differs(n, runs)]
     asked = {key for result in results for key in _keys_of_words(result)}
     shown = []
@@ -38,10 +38,11 @@ def varying_settings(results: Sequence[RunResult]) -> tuple[str, ...]:
 
 def setting(result: RunResult, name: str) -> Any:
     """Returns the resolved setting with that dotted name; None where the run has none."""
-    return _flat_settings(result).get(name)
+    return flat_settings(result).get(name)
 
 
-def _flat_settings(result: RunResult) -> _Settings:
+def flat_settings(result: RunResult) -> Mapping[str, Any]:
+    """Returns all resolved settings of a run by dotted name."""
     return dict(_flattened(result.raw.get("config", {}).get("resolved_cli_args", {}), ""))
 
 

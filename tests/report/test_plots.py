@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lmms.report.plots import ForestRow, Segment, bar, forest
+from lmms.report.plots import ForestRow, Segment, bar, forest, forest_of_differences
 
 SVG = re.compile(r"<(\w+)")
 
@@ -87,3 +87,35 @@ def test_bar_pieces_are_as_long_as_their_share() -> None:
     assert [r.get("class") for r in rects] == ["a", "c"]
     assert [float(r.get("x", "")) for r in rects] == [0.0, 720.0]
     assert bar([], title="t") == ""
+
+
+def test_differences_lie_on_both_sides_of_a_marked_zero() -> None:
+    rows = [
+        ForestRow("worse", -0.03, -0.05, -0.01, n=900, stderr=0.01),
+        ForestRow("better", 0.11, 0.02, 0.2, n=900, stderr=0.05),
+        ForestRow("unknown", None),
+    ]
+    plot = forest_of_differences(rows, title="t")
+    ElementTree.fromstring(plot)
+    zero = re.search(r'class="grid zero" x1="([\d.]+)"', plot)
+    assert zero is not None
+    worse, better = circles(plot)
+    assert worse < float(zero[1]) < better
+    ticks = re.findall(r'class="tick"[^>]*>([^<]+)', plot)
+    assert "0.0" in ticks
+    assert [float(t) for t in ticks] == sorted(-float(t) for t in ticks)
+    assert "-0.030" in plot
+    assert "+0.11" in plot
+    assert "not available" in plot
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+@example(0.0, 5e-324)
+@example(1e-300, 0.0)
+def test_any_difference_lies_inside_the_plot(value: float, half: float) -> None:
+    row = ForestRow("a", value, value - half, value + half)
+    plot = forest_of_differences([row], title="t")
+    ElementTree.fromstring(plot)
+    (at,) = circles(plot)
+    assert 300 <= at <= 960 - 178
+    assert plot.count('class="grid zero"') == 1
