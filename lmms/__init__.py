@@ -11,15 +11,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lmms import media
-    from lmms.api import load_run, plan, run
+    from lmms.api import compare, load_run, plan, run
     from lmms.config.plan import RunPlan
     from lmms.types import RunResult
 
-__all__ = ["RunPlan", "RunResult", "__version__", "load_run", "media", "plan", "run"]
+__all__ = ["RunPlan", "RunResult", "__version__", "compare", "load_run", "media", "plan", "run"]
 
 _LAZY = {
     "plan": ("lmms.api", "plan"),
     "run": ("lmms.api", "run"),
+    "compare": ("lmms.api", "compare"),
     "load_run": ("lmms.api", "load_run"),
     "RunPlan": ("lmms.config.plan", "RunPlan"),
     "RunResult": ("lmms.types", "RunResult"),

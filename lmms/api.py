@@ -1,4 +1,6 @@
-"""What `import lmms` offers: `plan`, `run`, `load_run`. The command line is a thin layer on these.
+"""What `import lmms` offers: `plan`, `run`, `load_run`, `compare`.
+
+The command line is a thin layer on these.
 
 plan = lmms.plan("+experiment=longvideo model=qwen3_vl")
 result = lmms.run(plan)
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lmms.comparison import Comparison, ComparisonOptions
     from lmms.config.plan import RunPlan
     from lmms.runner.observer import RunObserver
     from lmms.types import RunResult
@@ -93,6 +96,32 @@ def load_run(path: str | Path) -> RunResult:
     from lmms.report import load_run as read
 
     return read(Path(path))
+
+
+def compare(
+    baseline: str | Path,
+    candidate: str | Path,
+    options: ComparisonOptions | None = None,
+    *,
+    output_dir: str | Path = "outputs",
+) -> Comparison:
+    """Compares two runs on the documents that both answered; see `lmms.comparison`.
+
+    Args:
+        baseline: A, what `load_run` takes, or samples files of another harness.
+        candidate: B; differences are B - A.
+        options: Tasks, metrics, clusters, correction, gates; None: the first metric of every
+            task that both have.
+        output_dir: Where names of runs are looked for.
+
+    Raises:
+        PlanError: There is no such run.
+        DataError: The runs have no task or document in common, or different documents.
+        ConfigError: An unknown task, metric or cluster field, or a malformed gate.
+    """
+    from lmms.comparison import compare_runs
+
+    return compare_runs(baseline, candidate, options, output_dir=output_dir)
 
 
 def words_of(overrides: str | Sequence[str]) -> list[str]:

@@ -82,6 +82,16 @@ _FLAGS = {
     ),
     "media probe": ("--json", "--help"),
     "show": ("--samples", "--status", "--limit", "--yaml", "--json", "--help"),
+    "compare": (
+        *("--task", "--metric", "--all-metrics", "--cluster", "--correct", "--confidence"),
+        *("--fail-if", "--common", "--pair-by", "--flips", "--html", "--output-dir", "--json"),
+        "--help",
+    ),
+    "power": (
+        *("--effect", "--n", "--power", "--alpha", "--from", "--task", "--metric", "--cluster"),
+        *("--std-a", "--std-b", "--correlation", "--design-effect", "--repeats", "--omega2"),
+        *("--sigma2", "--common", "--pair-by", "--output-dir", "--json", "--help"),
+    ),
     "version": ("--json", "--help"),
     "completion": ("--help",),
 }
@@ -118,7 +128,7 @@ def complete(line: str) -> list[str]:
         candidates = _LISTS
     elif command == "completion":
         candidates = tuple(SCRIPTS)
-    elif command in ("show", "version"):
+    elif command in ("compare", "power", "show", "version"):
         return []
     else:
         candidates = _words(current, typed)

@@ -18,6 +18,8 @@ Commands
   ls WHAT          tasks, models, groups or experiments; --match PATTERN, --json
   media WHAT       looks at media: probe, frames, doctor, build-lance
   show RUN         a finished or running run; --samples TASK, --yaml, --json
+  compare A B      two runs on the same documents; --fail-if, --json, --html
+  power            how many samples show a difference of --effect 3pp
   version          versions of what can change a result
   completion SHELL the script for bash, zsh or fish
 
@@ -40,7 +42,8 @@ Flags
 Exit codes
   0 all is complete      1 internal, disk      2 configuration, plan or name
   3 more samples failed than run.max_failed_share allows
-  4 media    5 model or network    6 scoring    130 interrupted
+  4 media    5 model or network    6 scoring    10 a gate of compare closed
+  130 interrupted
 """
 
 PLAN = """\
@@ -126,6 +129,66 @@ missing, damaged or unreadable (the rest is shown). Rotation, variable rate
 and duplicates are remarks, not faults.
 """
 
+COMPARE = """\
+lmms compare A B: is B better than A on the same documents?
+
+  lmms compare outputs/old outputs/new
+  lmms compare old new --fail-if 'mmmu_val worse 1pp p<0.05'
+  lmms compare old new --task 'mm*' --all-metrics --html compare.html
+
+  A is the baseline, B the candidate: differences are B − A. A run is what
+  `lmms show` takes, or samples files of lm-evaluation-harness or LMMs-Eval.
+  Samples are paired by the content of their document, so both runs must have
+  the same documents; failed samples are left out and counted.
+  --task TASK          only these tasks: names or patterns, again or a,b
+  --metric METRIC      instead of each task's first; --all-metrics: all
+  --cluster KEY        samples with equal KEY are not independent; default:
+                       what the task declares; none: all are
+  --correct holm       p adjusted over all rows: holm, bh, by, none
+  --confidence 0.95    of the intervals
+  --common             leave out documents that only one run has
+  --pair-by id         where there are no digests, or others' digests
+  --flips N | all      flipped samples listed per direction (10; with more
+                       than 4 rows none; --json and --html: all)
+  --html FILE          one page: plot, table, flips side by side
+  --output-dir DIR     where names of runs are looked for
+  --json
+
+  --fail-if GATE       exit code 10 if GATE closes; may be given again
+    GATE   TASK [METRIC] worse|better|different [MARGIN] [p<ALPHA]
+           TASK may be a pattern, * is every task that is compared
+    MARGIN 1pp: a hundredth on a scale from 0 to 1; 1%: a hundredth of A's
+           value; 0.01: in the metric's own unit
+    A gate closes where B is worse (better, different) by at least MARGIN and
+    the two-sided adjusted p is below ALPHA; what is left out is not asked. It
+    closes too where a number that it needs is not available.
+
+Exit codes: 0, 10 a gate closed, 2 the runs or words do not fit together
+"""
+
+POWER = """\
+lmms power --effect E: how many samples show a difference between two models
+
+  lmms power --effect 3pp
+  lmms power --effect 3pp --from outputs/old outputs/new --task mmmu_val
+  lmms power --effect 0.03 --n 1000 --correlation 0.7 --design-effect 1.4
+
+  --effect E           the difference, 0.03 or 3pp
+  --n N                what N samples can show
+  --power 0.8          chance of finding the difference; --alpha 0.05: level
+  --from A B           measures variance, correlation, design effect and
+                       repeats on two runs; --task T, --metric M, --cluster KEY,
+                       --common, --pair-by id, --output-dir as in compare
+  --std-a, --std-b, --correlation     of the samples' scores: 0.5, 0.5, 0.5
+  --design-effect D    with clusters, as compare shows it: 1
+  --repeats K | KA,KB  answers per question; needs --from runs with repeats, or
+                       --omega2 V (variance of the questions' differences) and
+                       --sigma2 V | VA,VB (of the answers to one question)
+  --json
+
+Normal approximation of the two-sided paired test.
+"""
+
 VERSION = """\
 lmms version: versions of lmms and of what can change a result
 
@@ -147,6 +210,8 @@ TEXTS = {
     "ls": LS,
     "media": MEDIA,
     "show": SHOW,
+    "compare": COMPARE,
+    "power": POWER,
     "version": VERSION,
     "completion": COMPLETION,
 }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lmms.errors import ConfigError, LmmsError, RunInterruptedError, nearest
 
-COMMANDS = ("completion", "ls", "media", "plan", "run", "show", "version")
+COMMANDS = ("compare", "completion", "ls", "media", "plan", "power", "run", "show", "version")
 _INTERNAL_ERROR = 1
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141

@@ -1,0 +1,300 @@
+"""Comparing two runs: pairs, tests, correction, gates, and the samples that flipped."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmms.comparison.effects import (
+    CORRECTIONS,
+    Correction,
+    Flips,
+    MetricComparison,
+    adjusted,
+    compare_metric,
+)
+from lmms.comparison.gates import (
+    Gate,
+    GateVerdict,
+    check_gate,
+    gate_targets,
+    metric_key,
+    parse_gate,
+)
+from lmms.comparison.outcomes import Outcomes, PairBy
+from lmms.comparison.pairing import Pairing, pair
+from lmms.comparison.settings import SettingDifference, setting_differences
+from lmms.comparison.sides import MetricFacts, Side, open_side
+from lmms.errors import ConfigError, DataError, UnknownNameError
+from lmms.types import Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonOptions:
+    """What is compared, and how."""
+
+    tasks: tuple[str, ...] = ()
+    """Labels, shown names or patterns; none: all that both runs have."""
+    metrics: tuple[str, ...] = ()
+    """Metrics instead of each task's first."""
+    all_metrics: bool = False
+    cluster: str | None = None
+    """Field that samples of one cluster share; None: what the task declares; "none": none."""
+    correction: Correction = "holm"
+    confidence: float = 0.95
+    common: bool = False
+    """Leave out documents that only one run has, instead of refusing."""
+    pair_by: PairBy = "digest"
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskComparison:
+    """The pairs of one task."""
+
+    label: str
+    shown: str
+    samples_a: int
+    samples_b: int
+    pairing: Pairing
+    flips: Mapping[str, Flips]
+    """Per metric key."""
+    places: tuple[Sequence[int], Sequence[int]]
+    """Where each side's samples are, by row."""
+
+    @property
+    def pairs(self) -> int:
+        """Pairs that are compared."""
+        return len(self.pairing.a)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two runs beside each other; differences are candidate (B) minus baseline (A)."""
+
+    a: Side
+    b: Side
+    options: ComparisonOptions
+    tasks: Mapping[str, TaskComparison]
+    rows: tuple[MetricComparison, ...]
+    """Per task and metric, p-values adjusted over all rows."""
+    settings: tuple[SettingDifference, ...]
+    notes: tuple[str, ...]
+    gates: tuple[GateVerdict, ...]
+
+    @property
+    def closed(self) -> bool:
+        """Whether a gate closed."""
+        return any(gate.closed for gate in self.gates)
+
+    def flipped(
+        self, row: MetricComparison, *, better: bool, limit: int | None = None
+    ) -> Iterator[tuple[Sample, Sample]]:
+        """Gives the samples on which a metric differs, of both runs; the largest changes first.
+
+        Args:
+            row: One of `rows`.
+            better: Those where B scores better; False: where it scores worse.
+            limit: At most so many.
+
+        Raises:
+            DataError: The samples cannot be read any more.
+        """
+        task = self.tasks[row.task]
+        flips = task.flips[row.metric]
+        chosen = (flips.better if better else flips.worse)[:limit]
+        places_a = [task.places[0][i] for i in task.pairing.a[chosen]]
+        places_b = [task.places[1][i] for i in task.pairing.b[chosen]]
+        in_a, in_b = self.a.tasks[row.task], self.b.tasks[row.task]
+        yield from zip(in_a.samples(places_a), in_b.samples(places_b), strict=True)
+
+
+def compare_runs(
+    a: str | Path,
+    b: str | Path,
+    options: ComparisonOptions | None = None,
+    *,
+    output_dir: str | Path = "outputs",
+) -> Comparison:
+    """Compares two runs on the documents that both answered.
+
+    Args:
+        a: The baseline: what `load_run` takes, or samples files of another harness.
+        b: The candidate.
+        options: What is compared, and how.
+        output_dir: Where names of runs are looked for.
+
+    Raises:
+        PlanError: There is no such run.
+        DataError: The runs have no task or document in common, or (without `common`) a document
+            is in one of them only.
+        ConfigError: An unknown task, metric or cluster field, or a malformed gate.
+    """
+    options = options or ComparisonOptions()
+    _check(options)
+    gates = [parse_gate(text) for text in options.gates]
+    side_a, side_b = open_side(a, output_dir=output_dir), open_side(b, output_dir=output_dir)
+    labels = _tasks(side_a, side_b, options.tasks)
+    metrics = {label: _shared_metrics(side_a, side_b, label) for label in labels}
+    asked = _asked_metrics(metrics, options, gates)
+    rows: list[MetricComparison] = []
+    tasks: dict[str, TaskComparison] = {}
+    for label in labels:
+        tasks[label], found = _compare_task(side_a, side_b, label, asked[label], options)
+        rows += found
+    final = adjusted(rows, options.correction)
+    return Comparison(
+        a=side_a,
+        b=side_b,
+        options=options,
+        tasks=tasks,
+        rows=final,
+        settings=tuple(setting_differences(side_a, side_b, labels)),
+        notes=tuple(_notes(side_a, side_b, labels, options)),
+        gates=tuple(_verdicts(gates, metrics, final)),
+    )
+
+
+def _check(options: ComparisonOptions) -> None:
+    if not 0 < options.confidence < 1:
+        raise ConfigError(
+            f"a confidence of {options.confidence:g}",
+            origin="--confidence",
+            allowed="above 0, below 1, e.g. 0.95",
+        )
+    if options.correction not in CORRECTIONS:
+        raise UnknownNameError(
+            "correction", options.correction, CORRECTIONS, origin="--correct", list_all=True
+        )
+
+
+def _tasks(a: Side, b: Side, wanted: Sequence[str]) -> list[str]:
+    """Returns the labels to compare, in the baseline's order."""
+    common = [label for label in a.tasks if label in b.tasks]
+    if not common:
+        raise DataError(
+            "the runs have no task in common",
+            origin=f"A {a.name}: {_listed(a)}; B {b.name}: {_listed(b)}",
+        )
+    if not wanted:
+        return common
+    chosen: list[str] = []
+    for name in wanted:
+        found = [
+            label
+            for label in common
+            if fnmatch.fnmatchcase(label, name) or fnmatch.fnmatchcase(a.tasks[label].shown, name)
+        ]
+        if not found:
+            kind = "task of only one of the runs" if name in {*a.tasks, *b.tasks} else "task"
+            raise UnknownNameError(kind, name, common, origin="--task")
+        chosen += [label for label in found if label not in chosen]
+    return [label for label in common if label in chosen]
+
+
+def _listed(side: Side) -> str:
+    return ", ".join(side.tasks) or "no task"
+
+
+def _shared_metrics(a: Side, b: Side, label: str) -> dict[str, tuple[MetricFacts, float | None]]:
+    """Returns, by key, the metrics that both sides have: A's facts and B's reported number."""
+    others = {metric.key: metric for metric in b.tasks[label].metrics}
+    shared = {
+        metric.key: (metric, others[metric.key].reported)
+        for metric in a.tasks[label].metrics
+        if metric.key in others
+    }
+    if not shared:
+        keys = [", ".join(m.key for m in side.tasks[label].metrics) for side in (a, b)]
+        raise DataError(
+            f"the runs have no metric of {label!r} in common",
+            origin=f"A {a.name}: {keys[0] or 'none'}; B {b.name}: {keys[1] or 'none'}",
+        )
+    return shared
+
+
+def _asked_metrics(
+    metrics: Mapping[str, Mapping[str, object]], options: ComparisonOptions, gates: Sequence[Gate]
+) -> dict[str, list[str]]:
+    """Returns the metric keys to compare per task: those asked for, and those of the gates."""
+    asked: dict[str, list[str]] = {}
+    for label, known in metrics.items():
+        if options.all_metrics:
+            asked[label] = list(known)
+        elif options.metrics:
+            keys = [metric_key(name, known) for name in options.metrics]
+            asked[label] = list(dict.fromkeys(key for key in keys if key is not None))
+        else:
+            asked[label] = list(known)[:1]
+    for name in options.metrics:
+        if not any(metric_key(name, known) for known in metrics.values()):
+            every = {key for known in metrics.values() for key in known}
+            raise UnknownNameError("metric", name, every, origin="--metric")
+    for gate in gates:
+        for label, key in gate_targets(gate, {t: list(known) for t, known in metrics.items()}):
+            if key not in asked[label]:
+                asked[label].append(key)
+    return asked
+
+
+def _compare_task(
+    a: Side, b: Side, label: str, keys: Sequence[str], options: ComparisonOptions
+) -> tuple[TaskComparison, list[MetricComparison]]:
+    columns = _columns(a, label, options), _columns(b, label, options)
+    pairing = pair(*columns, task=label, common=options.common)
+    shown = a.tasks[label].shown
+    metrics = _shared_metrics(a, b, label)
+    rows, flips = [], {}
+    for key in keys:
+        facts, reported = metrics[key]
+        row, flips[key] = compare_metric(
+            (label, shown), facts, reported, columns, pairing, confidence=options.confidence
+        )
+        rows.append(row)
+    task = TaskComparison(
+        label=label,
+        shown=shown,
+        samples_a=len(columns[0]),
+        samples_b=len(columns[1]),
+        pairing=pairing,
+        flips=flips,
+        places=(columns[0].places, columns[1].places),
+    )
+    return task, rows
+
+
+def _columns(side: Side, label: str, options: ComparisonOptions) -> Outcomes:
+    return side.tasks[label].outcomes(pair_by=options.pair_by, cluster=options.cluster)
+
+
+def _verdicts(
+    gates: Sequence[Gate],
+    metrics: Mapping[str, Mapping[str, object]],
+    rows: Sequence[MetricComparison],
+) -> Iterator[GateVerdict]:
+    by_name = {(row.task, row.metric): row for row in rows}
+    for gate in gates:
+        for target in gate_targets(gate, {t: list(known) for t, known in metrics.items()}):
+            yield check_gate(gate, by_name[target])
+
+
+def _notes(a: Side, b: Side, labels: Sequence[str], options: ComparisonOptions) -> Iterator[str]:
+    for letter, side, other in (("A", a, b), ("B", b, a)):
+        yield from (f"{letter}: {note}" for note in side.notes)
+        if side.status != "complete":
+            yield f"{letter} is {side.status}: compared as far as it has come"
+        if not options.tasks and (lone := [t for t in side.tasks if t not in other.tasks]):
+            yield f"only in {letter}: {', '.join(lone)}"
+        for label in labels:
+            known = {metric.key for metric in other.tasks[label].metrics}
+            if lone := [m.key for m in side.tasks[label].metrics if m.key not in known]:
+                yield f"only in {letter}: {', '.join(lone)} of {label}"
+    for label in labels:
+        directions = [
+            {m.key: m.higher_is_better for m in side.tasks[label].metrics} for side in (a, b)
+        ]
+        for key, up in directions[0].items():
+            if directions[1].get(key, up) != up:
+                yield f"{label}: the runs disagree on which way {key} is better; A's is taken"

@@ -1,0 +1,185 @@
+"""Conditions under which a comparison fails: `mmmu_val worse 1pp p<0.05`.
+
+    GATE       TASK [METRIC] DIRECTION [MARGIN] [p<ALPHA]
+    TASK       a task, a pattern like mm*, or * for all that are compared
+    METRIC     the task's first metric by default
+    DIRECTION  worse, better or different: what B is, compared with A
+    MARGIN     1pp: a hundredth on a scale from 0 to 1; 1%: a hundredth of A's value; 0.01: in the
+               metric's own unit
+    ALPHA      the two-sided p-value, adjusted as in the table, must be below it
+
+A gate closes where the difference is at least the margin *and* p is below alpha; what is not given
+is not asked, but one of the two must be given. It also closes where a number it asks for is not
+available: a gate that cannot be checked does not let pass.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from lmms.comparison.effects import MetricComparison
+from lmms.errors import ConfigError, UnknownNameError, nearest
+
+Direction: TypeAlias = Literal["worse", "better", "different"]
+_DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+_MARGIN = re.compile(r"(\d+\.?\d*|\.\d+)(pp|%)?")
+_ALPHA = re.compile(r"p<(\d*\.?\d+(?:e-?\d+)?)")
+_GRAMMAR = "TASK [METRIC] worse|better|different [1pp|1%|0.01] [p<0.05]"
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One condition."""
+
+    text: str
+    task: str
+    direction: Direction
+    metric: str | None = None
+    margin: float | None = None
+    unit: Literal["pp", "%", ""] = ""
+    alpha: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """What became of a gate for one metric of one task."""
+
+    gate: str
+    task: str
+    metric: str
+    closed: bool
+    reason: str
+
+
+def parse_gate(text: str) -> Gate:
+    """Reads one gate.
+
+    Raises:
+        ConfigError: It is none, or says neither by how much nor how certain.
+    """
+    words = re.sub(r"\s*<\s*", "<", text.strip()).split()
+    where = next((i for i, word in enumerate(words) if word in _DIRECTIONS), None)
+    if where not in (1, 2):
+        unclear = [word for word in words[1:] if nearest(word, _DIRECTIONS)]
+        raise _malformed(
+            text, nearest(unclear[0], _DIRECTIONS) if unclear and where is None else ()
+        )
+    direction: Direction = words[where]  # type: ignore[assignment]
+    margin, unit, alpha = None, "", None
+    for word in words[where + 1 :]:
+        if (found := _MARGIN.fullmatch(word)) and margin is None:
+            margin, unit = float(found[1]), found[2] or ""
+        elif (found := _ALPHA.fullmatch(word)) and alpha is None:
+            alpha = float(found[1])
+        else:
+            raise _malformed(text)
+    if alpha is not None and not 0 < alpha <= 1:
+        raise ConfigError(f"gate {text!r}: p is never below {alpha:g} or always", allowed="p<0.05")
+    if margin is None and alpha is None:
+        raise ConfigError(
+            f"gate {text!r} says neither by how much nor how certain",
+            origin="--fail-if",
+            allowed=f'"{text.strip()} 1pp", "{text.strip()} p<0.05", or both',
+        )
+    return Gate(
+        text=text.strip(),
+        task=words[0],
+        direction=direction,
+        metric=words[1] if where == 2 else None,
+        margin=margin / 100 if margin is not None and unit else margin,
+        unit=unit,  # type: ignore[arg-type]
+        alpha=alpha,
+    )
+
+
+def _malformed(text: str, suggestions: Sequence[str] = ()) -> ConfigError:
+    return ConfigError(
+        f"cannot read the gate {text!r}",
+        origin="--fail-if",
+        allowed=_GRAMMAR,
+        suggestions=suggestions,
+        hint="an example: --fail-if 'mmmu_val worse 1pp p<0.05'",
+    )
+
+
+def gate_targets(gate: Gate, metrics: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """Returns the (task, metric) pairs that a gate is about.
+
+    Args:
+        gate: The gate.
+        metrics: Per task that is compared, the keys of its metrics.
+
+    Raises:
+        UnknownNameError: The task is not compared, or has no such metric.
+    """
+    origin = f"--fail-if {gate.text!r}"
+    tasks = [task for task in metrics if fnmatch.fnmatchcase(task, gate.task)]
+    if not tasks:
+        raise UnknownNameError("task of this comparison", gate.task, metrics, origin=origin)
+    if gate.metric is None:
+        return [(task, metrics[task][0]) for task in tasks if metrics[task]]
+    found = [
+        (task, key) for task in tasks if (key := metric_key(gate.metric, metrics[task])) is not None
+    ]
+    if not found:
+        known = {key for task in tasks for key in metrics[task]}
+        raise UnknownNameError(f"metric of {gate.task}", gate.metric, known, origin=origin)
+    return found
+
+
+def metric_key(name: str, keys: Iterable[str]) -> str | None:
+    """Returns the key that a name stands for: itself, or the first of that name and any filter."""
+    known = list(keys)
+    if name in known:
+        return name
+    return next((key for key in known if key.partition(",")[0] == name), None)
+
+
+def check_gate(gate: Gate, row: MetricComparison) -> GateVerdict:
+    """Decides whether a gate closes on one row.
+
+    Raises:
+        ConfigError: The margin is in percentage points and the scores are not from 0 to 1.
+    """
+    closed, reason = _decided(gate, row)
+    return GateVerdict(gate.text, row.task, row.metric, closed, reason)
+
+
+def _decided(gate: Gate, row: MetricComparison) -> tuple[bool, str]:
+    if row.gain is None or row.a is None:
+        return True, f"the difference is not available: {row.reason}"
+    if gate.unit == "pp" and not row.unit:
+        raise ConfigError(
+            f"the scores of {row.metric!r} of {row.task!r} are not from 0 to 1, "
+            "so percentage points have no meaning",
+            origin=f"--fail-if {gate.text!r}",
+            allowed="a share of A's value (1%) or a number in the metric's own unit (12.5)",
+        )
+    extent = {"worse": -row.gain, "better": row.gain, "different": abs(row.gain)}[gate.direction]
+    margin = _margin(gate, row.a)
+    far = extent >= margin - _ROUNDING if margin else extent > 0
+    if far and gate.alpha is not None and row.p_adjusted is None:
+        return True, f"{_told(gate, row)}, and p is not available: {row.reason}"
+    certain = gate.alpha is None or (row.p_adjusted is not None and row.p_adjusted < gate.alpha)
+    return far and certain, _told(gate, row)
+
+
+def _margin(gate: Gate, baseline: float) -> float:
+    if gate.margin is None:
+        return 0.0
+    return gate.margin * abs(baseline) if gate.unit == "%" else gate.margin
+
+
+def _told(gate: Gate, row: MetricComparison) -> str:
+    assert row.gain is not None
+    scale, unit = (100, "pp") if row.unit else (1, "")
+    word = "better" if row.gain > 0 else "worse" if row.gain < 0 else "neither better nor worse"
+    text = f"B is {word}" + (f" by {abs(row.gain) * scale:.4g}{unit}" if row.gain else "")
+    if gate.alpha is not None and row.p_adjusted is not None:
+        text += f", p = {row.p_adjusted:.2g}"
+    return text

@@ -1,0 +1,221 @@
+"""How many samples show a difference: planned from assumptions, or from two runs as a pilot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lmms.comparison.effects import MetricComparison
+from lmms.errors import ConfigError
+from lmms.statistics import (
+    SampleSize,
+    achieved_power,
+    difference_variance,
+    minimal_effect,
+    repeats_variance,
+    sample_size,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerQuestion:
+    """What is asked."""
+
+    effect: float
+    """True difference of the means, in the metric's unit."""
+    alpha: float = 0.05
+    power: float = 0.8
+    n: int | None = None
+    """Number of samples to judge."""
+    repeats: tuple[int, int] | None = None
+    """Answers per question of A and B; None: as measured, or one."""
+    design_effect: float | None = None
+    """None: as measured, or 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How the differences of pairs vary: assumed, or measured."""
+
+    variance: float
+    """Of the difference of one pair of samples."""
+    std_a: float | None = None
+    std_b: float | None = None
+    correlation: float | None = None
+    design_effect: float = 1.0
+    clusters: int | None = None
+    omega2: float | None = None
+    """Variance over questions of the difference of expected scores; needs repeats."""
+    sigma2: tuple[float, float] | None = None
+    """Mean variance of the scores of one question's answers, of A and B."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerAt:
+    """What a number of samples can show."""
+
+    n: int
+    minimal_effect: float | None
+    """Smallest difference that is found with the wanted power."""
+    power: float | None
+    """Chance of finding the effect that was asked about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerPlan:
+    """The answer. What is undefined is None, with the reason."""
+
+    task: str | None
+    metric: str | None
+    spread: Spread | None
+    needed: int | None
+    needed_exact: float | None
+    needed_without_noise: int | None
+    """Samples with any number of repeats: what the questions' own spread asks for."""
+    at: tuple[PowerAt, ...] = ()
+    reason: str | None = None
+
+
+def assumed_spread(std_a: float, std_b: float, correlation: float) -> Spread:
+    """Returns the spread that standard deviations and a correlation of the scores give.
+
+    Raises:
+        StatisticsError: For a negative deviation, or a correlation outside -1 to 1.
+    """
+    variance = difference_variance(std_a, std_b, correlation)
+    return Spread(variance=variance, std_a=std_a, std_b=std_b, correlation=correlation)
+
+
+def spread_of_repeats(
+    omega2: float, sigma2: tuple[float, float], repeats: tuple[int, int]
+) -> Spread:
+    """Returns the spread of question means over repeated answers.
+
+    Raises:
+        StatisticsError: For a negative variance, or fewer than one answer.
+    """
+    variance = repeats_variance(omega2, *sigma2, *repeats)
+    return Spread(variance=variance, omega2=omega2, sigma2=sigma2)
+
+
+def plan_power(
+    question: PowerQuestion,
+    spread: Spread,
+    *,
+    task: str | None = None,
+    metric: str | None = None,
+    pairs: int | None = None,
+) -> PowerPlan:
+    """Returns how many samples show the effect, and what `question.n` and `pairs` samples show.
+
+    Args:
+        question: What is asked.
+        spread: How differences vary.
+        task: Where the spread was measured.
+        metric: Likewise.
+        pairs: Number of pairs that it was measured on.
+
+    Raises:
+        StatisticsError: An argument is out of range, e.g. an effect of 0.
+    """
+    if question.design_effect is not None:
+        spread = replace(spread, design_effect=question.design_effect)
+    size = _size(question, spread, spread.variance)
+    limit = None if spread.omega2 is None else _size(question, spread, spread.omega2)
+    counts = dict.fromkeys(n for n in (question.n, pairs) if n)
+    return PowerPlan(
+        task=task,
+        metric=metric,
+        spread=spread,
+        needed=size.n,
+        needed_exact=size.exact,
+        needed_without_noise=None if limit is None else limit.n,
+        at=tuple(_at(question, spread, n) for n in counts),
+        reason=size.reason,
+    )
+
+
+def plan_from_rows(
+    question: PowerQuestion, rows: Sequence[MetricComparison]
+) -> tuple[PowerPlan, ...]:
+    """Returns a plan per row of a comparison, from what was measured there.
+
+    Raises:
+        ConfigError: Repeats are asked about, and the runs asked each question once.
+        StatisticsError: An argument is out of range.
+    """
+    if question.repeats is not None and all(row.repeats is None for row in rows):
+        raise ConfigError(
+            "the runs asked each question once, which does not tell how much answers to one "
+            "question vary",
+            origin="--repeats",
+            hint="a pilot with repeats=4 tells it; or give --omega2 and --sigma2 instead of --from",
+        )
+    return tuple(_plan_from_row(question, row) for row in rows)
+
+
+def _plan_from_row(question: PowerQuestion, row: MetricComparison) -> PowerPlan:
+    measured = row.design_effect if question.design_effect is None else question.design_effect
+    if row.variance is None:
+        return _unknown(row, row.reason or "fewer than two pairs say nothing of the variance")
+    if measured == 0:
+        return _unknown(row, row.reason or "no variance between clusters")
+    if question.repeats is not None and row.repeats is None:
+        return _unknown(row, "each question was asked once: answers to one may vary by anything")
+    spread = Spread(
+        variance=row.variance,
+        std_a=row.std_a,
+        std_b=row.std_b,
+        correlation=row.correlation,
+        design_effect=1.0 if measured is None else measured,
+        clusters=row.clusters,
+    )
+    if (split := row.repeats) is not None:
+        sigma2 = split.sigma2_a, split.sigma2_b
+        spread = replace(spread, omega2=split.omega2, sigma2=sigma2)
+        if question.repeats is not None:
+            variance = repeats_variance(split.omega2, *sigma2, *question.repeats)
+            spread = replace(spread, variance=variance)
+    return plan_power(question, spread, task=row.shown, metric=row.metric, pairs=row.n)
+
+
+def _unknown(row: MetricComparison, reason: str) -> PowerPlan:
+    return PowerPlan(
+        task=row.shown,
+        metric=row.metric,
+        spread=None,
+        needed=None,
+        needed_exact=None,
+        needed_without_noise=None,
+        reason=reason,
+    )
+
+
+def _size(question: PowerQuestion, spread: Spread, variance: float) -> SampleSize:
+    return sample_size(
+        question.effect,
+        variance=variance,
+        alpha=question.alpha,
+        power=question.power,
+        design_effect=spread.design_effect,
+    )
+
+
+def _at(question: PowerQuestion, spread: Spread, n: int) -> PowerAt:
+    return PowerAt(
+        n=n,
+        minimal_effect=minimal_effect(
+            n,
+            variance=spread.variance,
+            alpha=question.alpha,
+            power=question.power,
+            design_effect=spread.design_effect,
+        ),
+        power=achieved_power(
+            n,
+            question.effect,
+            variance=spread.variance,
+            alpha=question.alpha,
+            design_effect=spread.design_effect,
+        ),
+    )

@@ -1,0 +1,131 @@
+"""What a gate says, and when it closes."""
+
+from __future__ import annotations
+
+import pytest
+
+from lmms.comparison import ComparisonOptions, compare_runs
+from lmms.comparison.effects import MetricComparison
+from lmms.comparison.gates import check_gate, gate_targets, parse_gate
+from lmms.errors import ConfigError, UnknownNameError
+
+from .conftest import sample
+
+
+def row(**changes):
+    given = {
+        "task": "mmmu_val",
+        "shown": "mmmu_val",
+        "metric": "acc",
+        "higher_is_better": True,
+        "n": 900,
+        "a": 0.5,
+        "b": 0.48,
+        "difference": -0.02,
+        "p_value": 0.01,
+        "p_adjusted": 0.03,
+        "unit": True,
+    }
+    return MetricComparison(**(given | changes))
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("mmmu_val worse 1pp p<0.05", ("mmmu_val", None, "worse", 0.01, "pp", 0.05)),
+        ("* worse p < 0.01", ("*", None, "worse", None, "", 0.01)),
+        (" t em,strict different 2%", ("t", "em,strict", "different", 0.02, "%", None)),
+        ("mme better p<.05 12.5", ("mme", None, "better", 12.5, "", 0.05)),
+        ("mme worse 0.5 p<1e-3", ("mme", None, "worse", 0.5, "", 1e-3)),
+    ],
+)  # fmt: skip
+def test_grammar(text, parts):
+    gate = parse_gate(text)
+    found = (gate.task, gate.metric, gate.direction, gate.margin, gate.unit, gate.alpha)
+    assert found == pytest.approx(parts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "worse", "mmmu_val", "mmmu_val wrose 1pp", "a b c worse 1pp", "t worse 1pp 2pp",
+     "t worse 1pt", "t worse p>0.05", "t worse -1pp", "t worse p<0", "t worse p<2"],
+)  # fmt: skip
+def test_what_is_no_gate(text):
+    with pytest.raises(ConfigError) as caught:
+        parse_gate(text)
+    assert "gate" in str(caught.value)
+
+
+def test_a_mistyped_direction_is_named():
+    with pytest.raises(ConfigError) as caught:
+        parse_gate("mmmu_val wrose 1pp")
+    assert caught.value.suggestions == ("worse",)
+
+
+def test_a_gate_says_by_how_much_or_how_certain():
+    with pytest.raises(ConfigError, match="neither by how much nor how certain"):
+        parse_gate("mmmu_val worse")
+
+
+@pytest.mark.parametrize(
+    ("gate", "changes", "closed"),
+    [
+        ("worse 1pp p<0.05", {}, True),
+        ("worse 2pp p<0.05", {}, True),
+        ("worse 2.1pp p<0.05", {}, False),
+        ("worse 1pp p<0.03", {}, False),
+        ("worse 1pp", {"p_adjusted": 0.9}, True),
+        ("worse p<0.05", {}, True),
+        ("worse p<0.05", {"difference": 0.0}, False),
+        ("better 1pp", {}, False),
+        ("different 1pp p<0.05", {}, True),
+        ("worse 4%", {}, True),
+        ("worse 5%", {}, False),
+        ("worse 0.02", {}, True),
+        # Less is better: lower scores are an improvement.
+        ("worse 1pp p<0.05", {"higher_is_better": False}, False),
+        ("better 1pp p<0.05", {"higher_is_better": False}, True),
+        ("worse 1pp p<0.05", {"higher_is_better": False, "difference": 0.02}, True),
+        # What cannot be checked does not let pass ...
+        ("worse 1pp p<0.05", {"p_adjusted": None, "reason": "one sample"}, True),
+        ("worse 1pp", {"difference": None, "a": None, "reason": "no pair"}, True),
+        # ... unless it could not close whatever the missing number was.
+        ("worse 1pp p<0.05", {"p_adjusted": None, "difference": 0.0}, False),
+        ("worse 5pp p<0.05", {"p_adjusted": None}, False),
+    ],
+)
+def test_closing(gate, changes, closed):
+    verdict = check_gate(parse_gate(f"mmmu_val {gate}"), row(**changes))
+    assert verdict.closed is closed, verdict.reason
+    if closed and "reason" in changes:
+        assert changes["reason"] in verdict.reason
+
+
+def test_points_need_a_scale_from_0_to_1():
+    with pytest.raises(ConfigError, match="percentage points have no meaning"):
+        check_gate(parse_gate("mmmu_val worse 1pp"), row(unit=False))
+    assert not check_gate(parse_gate("mmmu_val worse 10%"), row(unit=False)).closed
+
+
+def test_targets():
+    metrics = {"mmmu_val": ["acc", "f1,strict"], "mme": ["points"], "quiz": ["acc"]}
+
+    def targets(text):
+        return gate_targets(parse_gate(text), metrics)
+
+    assert targets("mm* worse 1pp") == [("mmmu_val", "acc"), ("mme", "points")]
+    assert targets("mmmu_val f1 worse 1pp") == [("mmmu_val", "f1,strict")]
+    assert targets("* acc worse 1pp") == [("mmmu_val", "acc"), ("quiz", "acc")]
+    for text, near in (("mmmu_vall worse 1pp", "mmmu_val"), ("mme ponts worse 1pp", "points")):
+        with pytest.raises(UnknownNameError) as caught:
+            targets(text)
+        assert near in caught.value.suggestions
+
+
+def test_a_gate_brings_its_metric_into_the_table(write):
+    a = write("a", [sample(f"d{i}", {"acc": 1.0, "f1": 0.5}) for i in range(4)])
+    b = write("b", [sample(f"d{i}", {"acc": 1.0, "f1": 0.1 * i}) for i in range(4)])
+    compared = compare_runs(a, b, ComparisonOptions(gates=("quiz f1 worse 10pp",)))
+    assert [r.metric for r in compared.rows] == ["acc", "f1"]
+    assert compared.closed
+    assert [(g.metric, g.closed) for g in compared.gates] == [("f1", True)]

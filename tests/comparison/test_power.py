@@ -1,0 +1,111 @@
+"""Planning from assumptions and from two runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lmms.comparison import ComparisonOptions, compare_runs
+from lmms.comparison.power import (
+    PowerQuestion,
+    assumed_spread,
+    plan_from_rows,
+    plan_power,
+    spread_of_repeats,
+)
+from lmms.errors import ConfigError
+from lmms.types import Score
+
+from .conftest import sample
+
+
+def test_the_usual_assumptions():
+    plan = plan_power(PowerQuestion(effect=0.03, n=1000), assumed_spread(0.5, 0.5, 0.5))
+    assert (plan.needed, round(plan.needed_exact, 2)) == (2181, 2180.24)
+    (at,) = plan.at
+    assert at.minimal_effect == pytest.approx(0.044297, abs=1e-6)
+    assert at.power == pytest.approx(0.47510, abs=1e-5)
+
+
+def test_clusters_multiply():
+    question = PowerQuestion(effect=0.03, design_effect=2.0)
+    plan = plan_power(question, assumed_spread(0.5, 0.5, 0.5))
+    assert plan.needed_exact == pytest.approx(2 * 2180.24, abs=0.02)
+
+
+@pytest.mark.parametrize(("repeats", "needed"), [((1, 1), 3876), ((10, 10), 1260)])
+def test_repeats_shrink_the_noise_of_answers_only(repeats, needed):
+    question = PowerQuestion(effect=0.03, repeats=repeats)
+    plan = plan_power(question, spread_of_repeats(1 / 9, (1 / 6, 1 / 6), repeats))
+    assert plan.needed == needed
+    assert plan.needed_without_noise == 969
+
+
+def test_without_variance_there_is_no_number():
+    plan = plan_power(PowerQuestion(effect=0.01, n=10), assumed_spread(0.5, 0.5, 1.0))
+    assert plan.needed is None
+    assert "no variance" in plan.reason
+    assert plan.at[0].power is None
+
+
+def _repeated(rng, p, k):
+    answers = rng.random(k) < p
+    values = [float(v) for v in answers]
+    return Score(value=float(np.mean(values)), record={"repeats": values})
+
+
+def test_a_pilot_measures_what_the_plan_needs(write):
+    rng = np.random.default_rng(1)
+    hard = rng.random(400)
+    k = 4
+    sides = [
+        [
+            sample(f"d{i}", 0.0, scores={"acc": _repeated(rng, min(1.0, p + shift), k)})
+            for i, p in enumerate(hard)
+        ]
+        for shift in (0.0, 0.1)
+    ]
+    a, b = (write(name, samples) for name, samples in zip("ab", sides, strict=True))
+    rows = compare_runs(a, b).rows
+    values = np.array([[s.scores["acc"].value for s in side] for side in sides])
+    repeats = np.array([[s.scores["acc"].record["repeats"] for s in side] for side in sides])
+    sigma2 = repeats.var(axis=2, ddof=1).mean(axis=1)
+    variance = (values[1] - values[0]).var(ddof=1)
+    (row,) = rows
+    assert row.variance == pytest.approx(variance)
+    assert (row.repeats.sigma2_a, row.repeats.sigma2_b) == pytest.approx(tuple(sigma2))
+    assert row.repeats.omega2 == pytest.approx(max(0.0, variance - sigma2.sum() / k))
+    (plan,) = plan_from_rows(PowerQuestion(effect=0.05), rows)
+    z2 = (1.959963984540054 + 0.8416212335729143) ** 2
+    assert plan.needed_exact == pytest.approx(z2 * variance / 0.05**2)
+    assert [at.n for at in plan.at] == [400]
+    (often,) = plan_from_rows(PowerQuestion(effect=0.05, repeats=(8, 8), n=100), rows)
+    assert often.spread.variance == pytest.approx(row.repeats.omega2 + sigma2.sum() / 8)
+    assert often.needed < plan.needed
+    assert [at.n for at in often.at] == [100, 400]
+
+
+def test_repeats_cannot_be_planned_from_runs_without(sides):
+    rows = compare_runs(*sides([1.0, 0.0, 1.0], [0.0, 0.0, 1.0])).rows
+    with pytest.raises(ConfigError, match="asked each question once"):
+        plan_from_rows(PowerQuestion(effect=0.05, repeats=(4, 4)), rows)
+
+
+def test_a_pilot_of_one_sample_says_so(sides):
+    rows = compare_runs(*sides([1.0], [0.0])).rows
+    (plan,) = plan_from_rows(PowerQuestion(effect=0.05), rows)
+    assert plan.needed is None
+    assert "one sample" in plan.reason
+
+
+def test_differences_that_cancel_within_clusters_give_no_design_effect(write):
+    paths = [
+        write(n, [sample(f"d{i}", float(v), cluster=f"c{i // 2}") for i, v in enumerate(values)])
+        for n, values in (("a", [0, 1, 0, 1]), ("b", [1, 0, 1, 0]))
+    ]
+    rows = compare_runs(*paths, ComparisonOptions()).rows
+    (plan,) = plan_from_rows(PowerQuestion(effect=0.05), rows)
+    assert plan.needed is None
+    assert "cancel within every cluster" in plan.reason
+    (assumed,) = plan_from_rows(PowerQuestion(effect=0.05, design_effect=1.5), rows)
+    assert assumed.needed is not None
