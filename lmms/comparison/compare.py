@@ -172,11 +172,20 @@ def _check(options: ComparisonOptions) -> None:
 
 def _tasks(a: Side, b: Side, wanted: Sequence[str]) -> list[str]:
     """Returns the labels to compare, in the baseline's order."""
-    common = [label for label in a.tasks if label in b.tasks]
-    if not common:
+    shared = [label for label in a.tasks if label in b.tasks]
+    if not shared:
         raise DataError(
             "the runs have no task in common",
             origin=f"A {a.name}: {_listed(a)}; B {b.name}: {_listed(b)}",
+        )
+    adaptive = [label for label in shared if _adaptive(a, b, label)]
+    common = [label for label in shared if label not in adaptive]
+    if not common or set(adaptive) & set(wanted):
+        raise DataError(
+            f"the documents of {', '.join(adaptive)} were chosen by the model's ability, "
+            "so there is nothing to pair",
+            origin=f"A {a.name}; B {b.name}",
+            hint="the reports have each model's ability with its standard error",
         )
     if not wanted:
         return common
@@ -192,6 +201,12 @@ def _tasks(a: Side, b: Side, wanted: Sequence[str]) -> list[str]:
             raise UnknownNameError(kind, name, common, origin="--task")
         chosen += [label for label in found if label not in chosen]
     return [label for label in common if label in chosen]
+
+
+def _adaptive(a: Side, b: Side, label: str) -> bool:
+    """Whether a side asked only documents that it chose by the answers so far."""
+    results = (side.tasks[label].result for side in (a, b))
+    return any(result is not None and result.adaptive is not None for result in results)
 
 
 def _listed(side: Side) -> str:
@@ -291,6 +306,10 @@ def _notes(a: Side, b: Side, labels: Sequence[str], options: ComparisonOptions) 
             known = {metric.key for metric in other.tasks[label].metrics}
             if lone := [m.key for m in side.tasks[label].metrics if m.key not in known]:
                 yield f"only in {letter}: {', '.join(lone)} of {label}"
+    if a.path == b.path:
+        yield "A and B are the same run"
+    if left := [t for t in a.tasks if t in b.tasks and _adaptive(a, b, t)]:
+        yield f"left out: {', '.join(left)}: the documents were chosen by ability, not all asked"
     for label in labels:
         directions = [
             {m.key: m.higher_is_better for m in side.tasks[label].metrics} for side in (a, b)

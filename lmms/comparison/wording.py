@@ -26,7 +26,7 @@ def comparison_table(comparison: Comparison) -> Table:
     corrected = comparison.options.correction != "none"
     optional = {
         "p adj.": corrected and len(rows) > 1,
-        "McNemar": any(row.mcnemar_p is not None for row in rows),
+        "McNemar": any(_mcnemar(row) is not None for row in rows),
         "clusters": any(row.clusters is not None for row in rows),
         "deff": any(row.clusters is not None for row in rows),
     }
@@ -74,10 +74,15 @@ def _cells(row: MetricComparison, task: str) -> tuple[str, ...]:
         p_text(row.p_adjusted),
         str(row.better),
         str(row.worse),
-        p_text(row.mcnemar_p),
+        p_text(_mcnemar(row)),
         "–" if row.clusters is None else str(row.clusters),
         fixed(row.design_effect, 2),
     )
+
+
+def _mcnemar(row: MetricComparison) -> float | None:
+    """The test takes samples as independent, so beside clusters it would mislead."""
+    return row.mcnemar_p if row.clusters is None else None
 
 
 def decimals_of(row: MetricComparison) -> int:

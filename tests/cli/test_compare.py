@@ -162,6 +162,27 @@ def test_a_task_that_was_defined_otherwise_is_told(lmms, runs, tmp_path):
     assert f"{TASK}: the task's definition differs (version 1.0 / 2.0, digest" in out
 
 
+def test_what_differs_between_two_back_ends(lmms, runs):
+    replayed = ("model=replay", f"model.replay={runs[0]}", "--quiet", "media.num_frames=1")
+    assert lmms(*replayed, f"task={TASK}", "limit=40").code == 0
+    result = lmms("compare", runs[0], "outputs/latest")
+    assert result.code == 0
+    assert re.search(r"^model backend +dummy +replay$", result.out, re.MULTILINE)
+    assert "no variance: all differences are equal" in result.out
+    same = lmms("compare", runs[0], runs[0])
+    assert "A and B are the same run" in same.out
+    assert "What differs" not in same.out
+
+
+def test_adaptive_runs_have_nothing_to_pair(lmms):
+    words = ("model=dummy", "task=irt_items", "--quiet", "output.html=false")
+    assert lmms(*words, "selector=adaptive", "selector.max_items=5").code == 0
+    assert lmms(*words, "output.dir=all").code == 0
+    result = lmms("compare", "outputs/latest", "all/latest")
+    assert result.code == 2
+    assert "documents of irt_items were chosen by the model's ability" in result.err
+
+
 def test_a_samples_file_of_a_run_brings_the_runs_facts(lmms, runs):
     files = [f"{run}/samples_{TASK}@embedded.jsonl" for run in runs]
     document = lmms("compare", *files, "--json").json

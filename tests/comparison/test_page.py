@@ -88,6 +88,18 @@ def test_the_table_leaves_out_what_no_row_has(comparison, sides):
     assert cells[6] == "-7"
 
 
+def test_beside_clusters_there_is_no_mcnemar(write):
+    paths = [
+        write(n, [sample(f"d{i}", float(v), cluster=f"c{i // 2}") for i, v in enumerate(values)])
+        for n, values in (("a", [0, 1, 0, 1, 1, 1]), ("b", [1, 1, 1, 1, 0, 1]))
+    ]
+    found = compare_runs(*paths)
+    assert found.rows[0].mcnemar_p is not None
+    titles = [column.title for column in comparison_table(found).columns]
+    assert "McNemar" not in titles
+    assert titles[-2:] == ["clusters", "deff"]
+
+
 def test_reasons_are_told(sides):
     lines = list(problem_lines(compare_runs(*sides([1.0], [0.0]))))
     reason = "one sample: nothing says how much others would differ"
