@@ -20,7 +20,7 @@ from lmms.statistics.arrays import cluster_numbers, score_vector
 from lmms.statistics.bootstrap import Bootstrap, summarize_replicates
 from lmms.statistics.errors import StatisticsError
 
-_BLOCK = 4096
+_BLOCK = 1024
 _BLOCK_DRAWS = 1 << 18
 # A binomial variate costs about as much as so many indices drawn and counted.
 _DRAWS_PER_KIND = 16
