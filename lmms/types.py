@@ -439,7 +439,8 @@ class MetricResult:
     maximum: float | None = None
     """Largest possible value where the task declares one; None for shares and open scales."""
     breakdown: Mapping[str, Any] = field(default_factory=dict)
-    """Per category: {"value": …, "n": …}."""
+    """Per category: {"value": …, "n": …}. Under `repeats`, of questions asked several times:
+    stability, variance, pass@k and pass^k, majority (`lmms.scoring.repeats`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns all fields."""

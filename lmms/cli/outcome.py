@@ -124,12 +124,19 @@ def print_result(result: RunResult) -> None:
     from pathlib import Path
 
     from lmms.report.adaptive import adaptive_lines
-    from lmms.report.tables import render_table
+    from lmms.report.repeats import repeats_table
+    from lmms.report.tables import render_table, rendered
 
     print(render_table(result))
+    repeats = repeats_table(result)
+    if repeats is not None:
+        print()
+        print(rendered(repeats, "table"))
     lines = adaptive_lines(result)
     if lines:
-        print("\n" + "\n".join(lines))
+        print("
+" + "
+".join(lines))
     folder = Path(result.path)
     files = {n: folder / n for n in ("report.html", "results.json") if (folder / n).exists()}
     if files:

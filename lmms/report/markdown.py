@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from lmms.report.adaptive import NOT_COMPARABLE, adaptive_lines
 from lmms.report.digits import decimals_for, fixed
 from lmms.report.media import media_lines
-from lmms.report.tables import render_table
+from lmms.report.repeats import REPEATS, repeats_table
+from lmms.report.tables import render_table, rendered
 from lmms.report.wording import (
     displayable,
     embedded_notice,
@@ -37,6 +38,9 @@ def _lines(run: RunResult) -> Iterator[str]:
     if adaptive:
         yield from ("", "## Ability", "", *(f"- {escaped(line)}" for line in adaptive))
         yield from ("", NOT_COMPARABLE)
+    repeats = repeats_table(run)
+    if repeats is not None:
+        yield from ("", "### Repeated answers", "", rendered(repeats, "md"))
     for task in run.tasks.values():
         for metric in task.metrics:
             if metric.breakdown:
@@ -53,7 +57,11 @@ def _lines(run: RunResult) -> Iterator[str]:
 
 
 def _breakdown(task: TaskResult, metric: MetricResult) -> Iterator[str]:
-    rows = [(name, entry) for name, entry in metric.breakdown.items() if isinstance(entry, dict)]
+    rows = [
+        (name, entry)
+        for name, entry in metric.breakdown.items()
+        if isinstance(entry, dict) and name != REPEATS
+    ]
     if not rows:
         return
     yield from ("", f"### {escaped(task.label)}: {escaped(metric.name)} by category", "")

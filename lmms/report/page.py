@@ -21,6 +21,7 @@ from lmms.report.markup import style_sheet, templates
 from lmms.report.media import media_lines
 from lmms.report.pictures import Budget, PixelReader
 from lmms.report.plots import ForestRow, Segment, bar, forest
+from lmms.report.repeats import REPEATS, repeats_table
 from lmms.report.tables import metric_cells, result_table
 from lmms.report.transcript import Card, card_of, reasoning_tags
 from lmms.report.verdicts import VERDICTS, SampleChooser, Verdict
@@ -111,6 +112,7 @@ def html_report(
         columns=result_table(run).columns,
         rows=list(_rows_with_spans(run)),
         forests=[Markup(plot) for plot in _forests(run)],
+        repeats=repeats_table(run),
         breakdowns=list(_breakdowns(run)),
         efficiency=efficiency_view(run),
         media=media_lines(run),
@@ -221,7 +223,7 @@ def _categories(breakdown: Mapping[str, Any]) -> Iterator[ForestRow]:
     """Gives a row per category; those named `column=value` under a heading for the column."""
     column = ""
     for name, entry in breakdown.items():
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, Mapping) or name == REPEATS:
             continue
         before, _, value = str(name).rpartition("=")
         if before and before != column:

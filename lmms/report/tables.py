@@ -64,7 +64,7 @@ def render_table(
     Raises:
         ConfigError: There is no such format.
     """
-    return _rendered(result_table(result), format, color=color, width=width)
+    return rendered(result_table(result), format, color=color, width=width)
 
 
 def render_summary(
@@ -87,7 +87,7 @@ def render_summary(
     Raises:
         ConfigError: There is no such format.
     """
-    return _rendered(summary_table(results), format, color=color, width=width)
+    return rendered(summary_table(results), format, color=color, width=width)
 
 
 def result_table(result: RunResult) -> Table:
@@ -219,7 +219,10 @@ def _blank_repeats(
         previous = row
 
 
-def _rendered(table: Table, format: str, *, color: bool | None, width: int | None) -> str:
+def rendered(
+    table: Table, format: str, *, color: bool | None = None, width: int | None = None
+) -> str:
+    """Returns any table in one of `FORMATS`; arguments and errors as for `render_table`."""
     if format == "table":
         return terminal_table(table, color=color, width=width)
     if format not in _RENDERERS:

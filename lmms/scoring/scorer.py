@@ -23,6 +23,7 @@ from lmms.scoring.aggregations import AggregationOptions, Aggregator, make_aggre
 from lmms.scoring.filters import apply_chain, is_fallback
 from lmms.scoring.inputs import SCORERS, Scorer, ScoringInput
 from lmms.scoring.reasoning import strip_reasoning
+from lmms.scoring.repeats import ANSWERS, REPEATS, RepeatTally
 from lmms.tasks.code import is_code, load_function
 from lmms.tasks.spec import FilterSpec, MetricSpec, TaskSpec
 from lmms.tasks.template import fields_of
@@ -292,6 +293,7 @@ class _Tally:
         """Key of the published score that this strict one stands beside."""
         self._disagreements = 0
         self._aggregator = aggregator
+        self._repeats = RepeatTally()
         self._unparsed = 0
         self._failed = 0
 
@@ -307,6 +309,7 @@ class _Tally:
             other = sample.scores[self.published]
             self._disagreements += (other.value, other.answer) != (score.value, score.answer)
         self._aggregator.add(score, sample.cluster)
+        self._repeats.add(score, sample.cluster)
 
     def result(self, options: AggregationOptions) -> MetricResult:
         found = self._aggregator.result(options)
@@ -314,6 +317,9 @@ class _Tally:
         breakdown = dict(found.breakdown)
         if self.published is not None:
             breakdown["disagreements"] = self._disagreements
+        repeats = self._repeats.result(options.confidence)
+        if repeats is not None:
+            breakdown[REPEATS] = repeats
         return MetricResult(
             name=self._metric.name,
             value=mean.value,
@@ -377,7 +383,8 @@ def _averaged(repeats: Sequence[Mapping[str, Score]]) -> dict[str, Score]:
         values = [r[key].value for r in repeats]
         known = [v for v in values if v is not None]
         unparsed = [r[key].status for r in repeats if r[key].status != "ok"]
-        record = dict(first.record or {}) | {"repeats": values}
+        answers = [r[key].answer for r in repeats]
+        record = dict(first.record or {}) | {REPEATS: values, ANSWERS: answers}
         averaged[key] = Score(
             value=sum(known) / len(known) if known else None,
             status=unparsed[0] if len(unparsed) == len(repeats) else "ok",

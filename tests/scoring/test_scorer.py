@@ -113,7 +113,10 @@ def test_repeats_are_scored_each_and_averaged() -> None:
     answers = [Response(text=t) for t in ("B", "A", "B", "B")]
     score = scorer.score(DOCUMENT, ask(4), answers).scores["exact_match"]
     assert score.value == 0.75
-    assert score.record == {"repeats": [1.0, 0.0, 1.0, 1.0]}
+    assert score.record == {
+        "repeats": [1.0, 0.0, 1.0, 1.0],
+        "repeat_answers": ["B", "A", "B", "B"],
+    }
     vote = FilterSpec(name="vote", steps=({"function": "majority_vote"},))
     voted = make_scorer(task(filters=(vote,)), ReasoningConfig(), seed=0)
     assert voted.score(DOCUMENT, ask(4), answers).scores["exact_match,vote"].value == 1.0
