@@ -16,6 +16,7 @@ from lmms.statistics.classification import (
 from lmms.statistics.clusters import (
     clustered_stderr,
     design_effect,
+    effective_clusters,
 )
 from lmms.statistics.distributions import (
     beta_distribution,
@@ -118,6 +119,7 @@ __all__ = [
     "clustered_stderr",
     "confusion",
     "design_effect",
+    "effective_clusters",
     "difference_variance",
     "exact_interval",
     "f1",

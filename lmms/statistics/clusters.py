@@ -57,6 +57,30 @@ def clustered_stderr(values: Any, clusters: Any, *, form: Form = "corrected") ->
     return math.sqrt(max(0.0, within / (n - 1) / n + (between - within) / n**2))
 
 
+def effective_clusters(clusters: Any) -> float:
+    """Returns n^2 / sum n_c^2: how many clusters of equal size would weigh as much.
+
+    Where it is far below the number of clusters, a few large ones decide, and an interval with
+    C - 1 degrees of freedom is too narrow (Carter, Schnepel and Steigerwald 2017, "Asymptotic
+    Behavior of a t-Test Robust to Cluster Heterogeneity"); a permutation of signs is not.
+
+    Args:
+        clusters: Labels, shape (n,).
+
+    Returns:
+        1 to C; 0 without samples.
+
+    Raises:
+        StatisticsError: If a label is missing.
+    """
+    import numpy as np
+
+    n = len(clusters)
+    numbers, _ = cluster_numbers(clusters, n)
+    sizes = np.bincount(numbers).astype(np.float64)
+    return n * n / float(np.sum(sizes**2)) if n else 0.0
+
+
 def design_effect(values: Any, clusters: Any) -> float | None:
     """Returns the clustered variance of the mean over its variance without clusters.
 

@@ -234,7 +234,7 @@ def _weight_blocks(n: int, seed: int, first: int, replicates: int) -> Iterator[t
     """Yields how often a block's resamples take each sample, (B, n), and which are wanted."""
     import numpy as np
 
-    size = max(1, _BLOCK_DRAWS // n)
+    size = max(1, min(_BLOCK, _BLOCK_DRAWS // n))
     offsets = (np.arange(size) * n)[:, None]
     for generator, kept in _blocks(size, seed, first, replicates):
         drawn = generator.integers(0, n, (size, n), dtype=np.uint32) + offsets

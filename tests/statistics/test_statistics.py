@@ -16,6 +16,7 @@ from lmms.statistics import (
     bootstrap,
     clustered_stderr,
     design_effect,
+    effective_clusters,
     exact_interval,
     mean_stderr,
     normal_interval,
@@ -89,6 +90,12 @@ def test_singleton_clusters_give_the_ordinary_standard_error() -> None:
     assert clustered_stderr(x, range(5), form="miller") == pytest.approx(mean_stderr(x), rel=1e-12)
     assert design_effect(x, range(5)) == pytest.approx(1.0)
     assert design_effect([1.0, 1.0], [0, 1]) is None
+
+
+def test_unequal_clusters_weigh_less_than_their_number() -> None:
+    assert effective_clusters(["a", "a", "b", "b"]) == pytest.approx(2.0)
+    assert effective_clusters(["a"] * 8 + ["b", "c"]) == pytest.approx(100 / 66)
+    assert effective_clusters([]) == 0.0
 
 
 def test_samples_without_a_label_are_no_cluster() -> None:
