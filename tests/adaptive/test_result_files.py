@@ -1,0 +1,167 @@
+"""Result tables in both layouts, joined by item id."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmms.adaptive import ItemBank, write_bank
+from lmms.adaptive.result_files import (
+    benchmark_of,
+    collect,
+    in_order,
+    read_leaderboard,
+    read_results,
+    read_score_table,
+)
+from lmms.errors import DataError, UnknownNameError
+
+TABLE = ",step1,step2\narc_challenge_0,0,1\narc_challenge_1,0.5,0.49\nmmlu_law_7,1,1\n"
+
+
+def _bank(path: Path, *ids: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bank(path, ItemBank.from_arrays([1.0] * len(ids), [0.0] * len(ids), ids))
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    """A folder in the layout of allenai/fluid-benchmarking."""
+    results = tmp_path / "data" / "lm_eval_results"
+    results.mkdir(parents=True)
+    (results / "pythia-3b.csv").write_text(TABLE)
+    (results / "amber-7b.csv").write_text(
+        ",a,b,c\nmmlu_law_7,1,0,1\narc_challenge_1,1,1,1\narc_challenge_0,0,0,1\n"
+    )
+    _bank(tmp_path / "data/irt_models/arc_challenge.csv", "arc_challenge_1", "arc_challenge_0")
+    _bank(tmp_path / "data/irt_models/mmlu.csv", "mmlu_law_7", "mmlu_law_8")
+    abilities = {"arc_challenge": {"ability": {"m": 0.5, "n": 1.0}, "accuracy": {"m": 0.3}}}
+    (tmp_path / "data/open_llm_leaderboard_results.json").write_text(json.dumps(abilities))
+    return tmp_path
+
+
+def test_the_hubs_layout_is_joined_by_id(hub: Path) -> None:
+    results = read_results(hub)
+    assert results.benchmarks == ("arc_challenge", "mmlu")
+    arc, notices = collect(results, "arc_challenge", needs_bank=True, common_items=False)
+    assert notices == []
+    assert arc.items == ("arc_challenge_1", "arc_challenge_0")
+    assert arc.bank is not None
+    assert arc.bank.ids == arc.items
+    assert arc.start_ability == 0.75
+    assert arc.rows == (
+        ("amber-7b", "a"),
+        ("amber-7b", "b"),
+        ("amber-7b", "c"),
+        ("pythia-3b", "step1"),
+        ("pythia-3b", "step2"),
+    )
+    assert arc.responses.tolist() == [[1, 0], [1, 0], [1, 1], [1, 0], [0, 1]]
+
+
+def test_missing_ids_are_refused_with_their_count(hub: Path) -> None:
+    results = read_results(hub)
+    with pytest.raises(DataError, match="amber-7b lack 1 of 2 items of mmlu: mmlu_law_8"):
+        collect(results, "mmlu", needs_bank=True, common_items=False)
+    mmlu, notices = collect(results, "mmlu", needs_bank=True, common_items=True)
+    assert mmlu.items == ("mmlu_law_7",)
+    assert len(notices) == 2
+    assert "left out" in notices[0]
+    plain, _ = collect(results, "mmlu", needs_bank=False, common_items=False)
+    assert plain.bank is None
+    assert plain.start_ability == 0.0
+
+
+def test_items_without_parameters_are_refused_too(hub: Path, tmp_path: Path) -> None:
+    _bank(tmp_path / "irt" / "arc_challenge.csv", "arc_challenge_1")
+    results = read_results(hub, irt=tmp_path / "irt")
+    with pytest.raises(DataError, match="the item parameters lack 1 of 2 items"):
+        collect(results, "arc_challenge", needs_bank=True, common_items=False)
+    with pytest.raises(DataError, match="no item parameters of mmlu"):
+        collect(results, "mmlu", needs_bank=True, common_items=False)
+
+
+def test_a_folder_per_model_is_read(tmp_path: Path) -> None:
+    for lm in ("x", "y"):
+        (tmp_path / lm).mkdir()
+        (tmp_path / lm / "mathqa.csv").write_text("id,0,1\nq 1,1,0\nq 2,1,1\n")
+    results = read_results(tmp_path, subjects=["y"])
+    found, _ = collect(results, "mathqa", needs_bank=False, common_items=False)
+    assert found.rows == (("y", "0"), ("y", "1"))
+    assert found.responses.tolist() == [[1, 1], [0, 1]]
+
+
+def test_benchmarks_come_in_the_order_of_the_reference() -> None:
+    assert in_order({"zebra", "mmlu", "gsm8k", "apple"}) == ("gsm8k", "mmlu", "apple", "zebra")
+
+
+@pytest.mark.parametrize(
+    ("item", "benchmark"),
+    [
+        ("hellaswag_760", "hellaswag"),
+        ("truthfulqa_mc2_3", "truthfulqa_mc2"),
+        ("mmlu_abstract_algebra_12", "mmlu"),
+        ("mmmu_val/validation_Math_3", "mmmu_val"),
+        ("plain", "plain"),
+    ],
+)
+def test_an_id_names_its_benchmark(item: str, benchmark: str) -> None:
+    assert benchmark_of(item) == benchmark
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "0 items and 0 checkpoints"),
+        ("id\na\n", "1 items and 0 checkpoints"),
+        ("id,1\n", "0 items and 1 checkpoints"),
+        ("id,1\na,1\na,0\n", "1 items stand in the table twice: a"),
+        ("id,1,1\na,1,0\n", "1 columns stand in the table twice: 1"),
+        ("id,1,2\na,1\n", "item a has 1 scores for 2 checkpoints"),
+        ("id,1,2\na,1,x\n", "item a at checkpoint 2 is 'x'"),
+        ("id,1,2\na,1,\n", "item a at checkpoint 2 is ''"),
+        ("id,1,2\na,1,nan\n", "item a at checkpoint 2 is 'nan'"),
+    ],
+)
+def test_a_wrong_table_is_one_clear_error(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read_score_table(file)
+    assert caught.value.origin == str(file)
+
+
+def test_scores_of_half_and_more_are_right(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text(TABLE)
+    assert np.array_equal(read_score_table(file).responses, [[0, 1], [1, 0], [1, 1]])
+
+
+def test_a_folder_without_results_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no results"):
+        read_results(tmp_path)
+    with pytest.raises(DataError, match="there is no folder"):
+        read_results(tmp_path / "none")
+
+
+def test_unknown_names_are_refused_with_the_nearest(hub: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        read_results(hub, subjects=["pythia3b"])
+    assert caught.value.suggestions == ("pythia-3b",)
+    with pytest.raises(UnknownNameError) as caught:
+        collect(read_results(hub), "arc", needs_bank=False, common_items=False)
+    assert caught.value.allowed == ["arc_challenge", "mmlu"]
+    with pytest.raises(DataError, match="there is no folder"):
+        read_results(hub, irt=tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="has no <benchmark>"):
+        read_results(hub, irt=tmp_path / "empty")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"arc": {"accuracy": {}}}'])
+def test_another_leaderboard_file_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "l.json"
+    file.write_text(content)
+    with pytest.raises(DataError, match="leaderboard"):
+        read_leaderboard(file)
