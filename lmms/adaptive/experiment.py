@@ -23,9 +23,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lmms.adaptive.ability import estimate_ability
+from lmms.adaptive import kernel
+from lmms.adaptive.ability import ability_of, estimation
 from lmms.adaptive.bank import ItemBank
-from lmms.adaptive.session import AdaptiveSession
 from lmms.errors import ConfigError, DataError, UnknownNameError
 
 METHODS: Final = (
@@ -235,9 +235,10 @@ def _bank(benchmark: BenchmarkResponses) -> ItemBank:
 
 def _abilities(bank: ItemBank, responses: NDArray[np.int8], method: str) -> NDArray[np.float64]:
     """Returns the ability of each row, float64 of shape (rows,)."""
-    return np.array(
-        [estimate_ability(bank.a, bank.b, row, method=method).value for row in responses]
-    )
+    options = estimation(method)
+    right = responses == 1
+    found = [ability_of(bank.a, bank.b, row, options.prior_mean, options) for row in right]
+    return np.array([ability.value for ability in found])
 
 
 def _paths(
@@ -245,13 +246,8 @@ def _paths(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Returns abilities and items of each row's adaptive path, of shape (rows, n_max)."""
     bank = _bank(benchmark)
-    abilities = np.empty((len(benchmark.rows), n_max))
-    items = np.empty((len(benchmark.rows), n_max), dtype=np.int64)
-    for row, answers in enumerate(benchmark.responses):
-        session = AdaptiveSession(bank, start_ability=benchmark.start_ability, estimation=method)
-        for _ in range(n_max):
-            position = session.next()[0]
-            session.observe(position, int(answers[position]))
-        abilities[row] = [step.ability for step in session.steps]
-        items[row] = session.items
+    starts = np.full(len(benchmark.rows), benchmark.start_ability)
+    items, abilities, _ = kernel.trajectories(
+        bank.a, bank.b, benchmark.responses, starts, n_max, estimation(method)
+    )
     return abilities, items
