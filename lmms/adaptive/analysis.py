@@ -18,7 +18,8 @@ of the paper need not be met to the last digit:
 Each is the mean over models and benchmarks (or pairs of benchmarks). Intervals are percentile
 intervals of a bootstrap over models, because checkpoints of one model are not independent; all
 methods are resampled together, so that their differences have intervals too. With the half dozen
-models of such an experiment these intervals are somewhat too narrow.
+models of such an experiment these intervals are somewhat too narrow. Nor do they cover the luck
+of the random subsets, which are one draw for all models: experiments with other seeds show it.
 """
 
 from __future__ import annotations

@@ -129,20 +129,63 @@ def benchmark_of(item: str) -> str:
     return "mmlu" if item.startswith("mmlu") else item.rpartition("_")[0] or item
 
 
-@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Item parameters of several benchmarks: a folder of `<benchmark>.csv`, or one file.
+
+    Args:
+        path: The folder or file; None: there are none.
+
+    Raises:
+        DataError: There is nothing under that path, or the folder has no table.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._file = path if path is not None and path.is_file() else None
+        self._tables: dict[str, Path] = {}
+        if path is None or self._file is not None:
+            return
+        if not path.is_dir():
+            raise DataError(f"there is no folder and no file {str(path)!r}", origin="--irt")
+        self._tables = {f.stem: f for f in sorted(path.glob("*.csv"))}
+        if not self._tables:
+            raise DataError(f"{str(path)!r} has no <benchmark>.csv", origin="--irt")
+
+    def bank(self, benchmark: str) -> ItemBank:
+        """Returns the items of a benchmark; in one file for all, those whose ids name it.
+
+        Raises:
+            DataError: There are none, or the table is wrong.
+        """
+        if self._file is not None:
+            bank = read_bank(self._file)
+            chosen = [i for i, item in enumerate(bank.ids) if benchmark_of(item) == benchmark]
+            if chosen:
+                return bank.subset(chosen)
+        elif benchmark in self._tables:
+            return read_bank(self._tables[benchmark])
+        raise DataError(
+            f"there are no item parameters of {benchmark}",
+            origin=f"--irt {self._file}" if self._file else "--irt",
+            allowed=[f"{name}.csv" for name in self._tables] or "a folder of <benchmark>.csv",
+            hint="lmms adaptive fit makes them; accuracy alone needs none: "
+            "--methods full_accuracy,random_accuracy",
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class ResultFolder:
     """What a folder of results holds.
 
     Attributes:
         folder: Where it is.
         tables: Per language model and benchmark its table.
-        banks: Per benchmark the file of its item parameters, where the folder has them.
+        parameters: Of the items.
         start_abilities: Per benchmark the mean ability of the leaderboard's models, if known.
     """
 
     folder: Path
     tables: Mapping[str, Mapping[str, ScoreTable]]
-    banks: Mapping[str, Path]
+    parameters: Parameters
     start_abilities: Mapping[str, float]
 
     @property
@@ -165,7 +208,7 @@ def read_results(
     Args:
         folder: In one of the layouts above.
         subjects: The language models to read; None: all.
-        irt: A folder of item parameters, `<benchmark>.csv`; None: `irt_models` in the folder.
+        irt: Item parameters, see `Parameters`; None: `irt_models` in the folder.
 
     Raises:
         DataError: There is no such folder, there are no results in it, or a table is wrong.
@@ -220,18 +263,11 @@ def _by_benchmark(table: ScoreTable) -> dict[str, ScoreTable]:
     }
 
 
-def _parameters(folder: Path, irt: Path | None) -> tuple[dict[str, Path], dict[str, float]]:
-    if irt is not None and not irt.is_dir():
-        raise DataError(f"there is no folder {str(irt)!r}", origin="--irt")
-    homes = [irt] if irt is not None else [folder / name for name in _BANKS]
-    banks = {f.stem: f for home in homes if home.is_dir() for f in sorted(home.glob("*.csv"))}
-    if irt is not None and not banks:
-        raise DataError(f"{str(irt)!r} has no <benchmark>.csv", origin="--irt")
-    starts: dict[str, float] = {}
+def _parameters(folder: Path, irt: Path | None) -> tuple[Parameters, dict[str, float]]:
+    own = next((folder / name for name in _BANKS if (folder / name).is_dir()), None)
     file = next((folder / name for name in _LEADERBOARD if (folder / name).is_file()), None)
-    if file is not None:
-        starts = read_leaderboard(file)
-    return banks, starts
+    starts = {} if file is None else read_leaderboard(file)
+    return Parameters(own if irt is None else irt), starts
 
 
 def read_leaderboard(file: Path) -> dict[str, float]:
@@ -276,7 +312,7 @@ def collect(
     if benchmark not in results.benchmarks:
         raise UnknownNameError("benchmark", benchmark, results.benchmarks, origin="--benchmarks")
     tables = {lm: t[benchmark] for lm, t in results.tables.items() if benchmark in t}
-    bank = _read_bank(results, benchmark) if needs_bank else None
+    bank = results.parameters.bank(benchmark) if needs_bank else None
     groups = {f"the results of {lm}": table.items for lm, table in tables.items()}
     if bank is not None:
         groups = {"the item parameters": bank.ids, **groups}
@@ -295,17 +331,6 @@ def collect(
         bank=None if bank is None else aligned(bank, items),
         start_ability=results.start_abilities.get(benchmark, 0.0),
     ), notices
-
-
-def _read_bank(results: ResultFolder, benchmark: str) -> ItemBank:
-    if benchmark not in results.banks:
-        raise DataError(
-            f"there are no item parameters of {benchmark}",
-            origin="--irt",
-            allowed=[f"{name}.csv" for name in results.banks] or "<benchmark>.csv",
-            hint="lmms adaptive fit makes them",
-        )
-    return read_bank(results.banks[benchmark])
 
 
 def aligned(bank: ItemBank, items: Sequence[str]) -> ItemBank:

@@ -82,6 +82,17 @@ def test_items_without_parameters_are_refused_too(hub: Path, tmp_path: Path) -> 
         collect(results, "mmlu", needs_bank=True, common_items=False)
 
 
+def test_one_file_may_have_the_parameters_of_all(hub: Path, tmp_path: Path) -> None:
+    _bank(tmp_path / "irt.csv", "mmlu_law_7", "arc_challenge_0", "arc_challenge_1")
+    results = read_results(hub, irt=tmp_path / "irt.csv")
+    for name, count in (("arc_challenge", 2), ("mmlu", 1)):
+        found, _ = collect(results, name, needs_bank=True, common_items=False)
+        assert len(found.items) == count
+    _bank(tmp_path / "irt.csv", "mmlu_law_7")
+    with pytest.raises(DataError, match="no item parameters of arc_challenge"):
+        collect(results, "arc_challenge", needs_bank=True, common_items=False)
+
+
 def test_a_folder_per_model_is_read(tmp_path: Path) -> None:
     for lm in ("x", "y"):
         (tmp_path / lm).mkdir()
@@ -152,7 +163,7 @@ def test_unknown_names_are_refused_with_the_nearest(hub: Path, tmp_path: Path) -
     with pytest.raises(UnknownNameError) as caught:
         collect(read_results(hub), "arc", needs_bank=False, common_items=False)
     assert caught.value.allowed == ["arc_challenge", "mmlu"]
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match="there is no folder and no file"):
         read_results(hub, irt=tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="has no <benchmark>"):
