@@ -123,7 +123,7 @@ def read_methods(names: Sequence[str]) -> tuple[str, ...]:
         plain = name.strip().lower().replace("-", "_")
         method = ALIASES.get(plain, plain)
         if method not in METHODS:
-            raise UnknownNameError("method", name, (*METHODS, *ALIASES), list_all=True)
+            raise UnknownNameError("method", name, (*METHODS, *ALIASES), origin="--methods")
         chosen.add(method)
     return tuple(m for m in METHODS if m in chosen)
 
@@ -187,6 +187,7 @@ def _benchmark_rows(
         raise ConfigError(
             f"{benchmark.name} has {n_items} items, fewer than the smallest size",
             origin=f"sizes {', '.join(map(str, protocol.sizes))}",
+            hint=f"choose sizes up to {n_items}: --sizes",
         )
     subsets = random_subsets(n_items, sizes, generator, seed=protocol.seed)
     columns = _columns(benchmark, protocol, subsets)
