@@ -61,7 +61,7 @@ def line_chart(
     points = [point for curve in curves for point in curve.points]
     frame = _frame(points, [level.value for level in levels])
     parts = [
-        f'<svg class="plot lines" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<svg class="plot chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{_escape(title)}">'
     ]
     parts += _axes(frame, sorted({point.x for point in points}), x_title)
@@ -171,7 +171,7 @@ def mark(role: str, x: float, y: float) -> str:
 def legend_mark(role: str) -> str:
     """Returns the mark of a role as a picture of its own, for a legend."""
     return (
-        f'<svg class="key {_escape(role)}" viewBox="0 0 26 14" width="26" height="14" '
+        f'<svg class="chart-key {_escape(role)}" viewBox="0 0 26 14" width="26" height="14" '
         f'aria-hidden="true"><path class="line" d="M1 7H25"/>{mark(role, 13, 7)}</svg>'
     )
 
