@@ -44,6 +44,14 @@ class Source:
     pairs: tuple[tuple[str, str], ...] = ()
     notices: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if twice := repeated(b.name for b in self.benchmarks):
+            raise DataError(
+                f"several sets of answers are named {', '.join(twice)}",
+                origin="--benchmarks",
+                allowed="each benchmark once",
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -89,6 +97,9 @@ def simulated_source(
     history: TrainingHistory, wanted: Selection, *, banks: Banks = "fitted"
 ) -> Source:
     """Takes answers from a simulated history.
+
+    Items whose fitted discrimination is negative stay in the bank, with their sign, so that all
+    methods have the same items.
 
     Args:
         history: From `simulate_history`.

@@ -115,6 +115,11 @@ def test_a_pattern_finds_the_checkpoint_in_model_or_path(runs: Callable[..., Any
     assert one.benchmarks[0].rows == (("other", "30"),)
 
 
+def test_a_benchmark_stands_once(history: TrainingHistory) -> None:
+    with pytest.raises(DataError, match="several sets of answers are named two"):
+        simulated_source(history, Selection(("two", "one", "two")), banks="true")
+
+
 def test_runs_without_a_checkpoint_are_refused(runs: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="finds no checkpoint"):
         runs(["r1"], NO_BANK, settings=RunSettings(checkpoint_from=re.compile("epoch")))
