@@ -134,9 +134,7 @@ def print_result(result: RunResult) -> None:
         print(rendered(repeats, "table"))
     lines = adaptive_lines(result)
     if lines:
-        print("
-" + "
-".join(lines))
+        print("\n" + "\n".join(lines))
     folder = Path(result.path)
     files = {n: folder / n for n in ("report.html", "results.json") if (folder / n).exists()}
     if files:
