@@ -14,7 +14,14 @@ from typing import Any, Protocol
 
 from lmms.errors import ConfigError
 from lmms.registry import Registry
-from lmms.statistics import Mean, bootstrap, summarize_mean
+from lmms.statistics import (
+    Bootstrap,
+    Mean,
+    bootstrap,
+    bootstrap_median,
+    bootstrap_totals,
+    summarize_mean,
+)
 from lmms.types import Score
 
 
@@ -158,21 +165,28 @@ class _CorpusAggregator:
         """Returns the statistic of an array of shape (n,)."""
         raise NotImplementedError
 
+    def spread(self, values: Any, clusters: Any, options: AggregationOptions) -> Bootstrap | None:
+        """Returns what resampling says; whole clusters are drawn where there are any."""
+        return bootstrap(
+            values,
+            self.statistic,
+            clusters,
+            replicates=options.bootstrap_samples,
+            seed=options.seed,
+            confidence=options.confidence,
+        )
+
     def result(self, options: AggregationOptions) -> Aggregate:
         """Returns the statistic with a seeded bootstrap standard error and percentile interval."""
         values = self._collected.array()
         if not values.size:
             return Aggregate(mean=Mean(value=None, n=0))
-        spread = bootstrap(
-            values,
-            self.statistic,
-            replicates=options.bootstrap_samples,
-            seed=options.seed,
-            confidence=options.confidence,
-        )
+        clusters = self._collected.cluster_numbers()
+        count = None if clusters is None else len(set(self._collected.clusters))
+        spread = self.spread(values, clusters, options)
         value, n = self.statistic(values), int(values.size)
         if spread is None:
-            return Aggregate(mean=Mean(value=value, n=n))
+            return Aggregate(mean=Mean(value=value, n=n, clusters=count))
         return Aggregate(
             mean=Mean(
                 value=value,
@@ -181,6 +195,7 @@ class _CorpusAggregator:
                 low=spread.low,
                 high=spread.high,
                 method="bootstrap",
+                clusters=count,
             )
         )
 
@@ -196,6 +211,26 @@ class PerplexityAggregator(_CorpusAggregator):
         except OverflowError:
             return math.inf
 
+    def spread(self, values: Any, clusters: Any, options: AggregationOptions) -> Bootstrap | None:
+        """Returns the same spread by totals, which are drawn at once."""
+        import numpy as np
+
+        if not np.all(np.isfinite(values)):
+            return None
+
+        def perplexities(totals: Any) -> Any:
+            with np.errstate(over="ignore"):
+                return np.exp(-totals[:, 0] / totals[:, 1])
+
+        return bootstrap_totals(
+            np.stack([values, np.ones_like(values)], axis=1),
+            perplexities,
+            clusters,
+            replicates=options.bootstrap_samples,
+            seed=options.seed,
+            confidence=options.confidence,
+        )
+
 
 @AGGREGATIONS.register("median")
 class MedianAggregator(_CorpusAggregator):
@@ -206,6 +241,19 @@ class MedianAggregator(_CorpusAggregator):
         import numpy as np
 
         return float(np.median(values))
+
+    def spread(self, values: Any, clusters: Any, options: AggregationOptions) -> Bootstrap | None:
+        """Returns the same spread by order statistics, where no clusters are to be drawn."""
+        import numpy as np
+
+        if clusters is not None or not np.all(np.isfinite(values)):
+            return super().spread(values, clusters, options)
+        return bootstrap_median(
+            values,
+            replicates=options.bootstrap_samples,
+            seed=options.seed,
+            confidence=options.confidence,
+        )
 
 
 def make_aggregator(name: str, kwargs: Mapping[str, Any], *, origin: str) -> Aggregator:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from lmms.statistics.arrays import cluster_numbers
 
 _MOST_UNDEFINED = 0.01
 
@@ -28,6 +30,7 @@ class Bootstrap:
 def bootstrap(
     values: Any,
     statistic: Callable[[Any], float],
+    clusters: Any = None,
     *,
     replicates: int,
     seed: int,
@@ -42,21 +45,28 @@ def bootstrap(
     Args:
         values: Samples, shape (n, ...); rows are resampled.
         statistic: Takes an array like `values`.
+        clusters: Labels, shape (n,): whole clusters are drawn, so that resamples differ in size;
+            None: samples are independent.
         replicates: Number of resamples, at least 2.
         seed: Key of the generators.
         confidence: Coverage of the interval.
         first: Number of the first replicate.
 
     Returns:
-        None for fewer than two samples or replicates, or if the statistic is no finite number for
-        more than one replicate in a hundred.
+        None for fewer than two samples (clusters) or replicates, or if the statistic is no finite
+        number for more than one replicate in a hundred.
+
+    Raises:
+        StatisticsError: If cluster labels are missing or differ in number from the samples.
     """
     import numpy as np
 
     x = np.asarray(values)
-    if len(x) < 2 or replicates < 2:
+    members = None if clusters is None else _members(clusters, len(x))
+    units = len(x) if members is None else len(members)
+    if units < 2 or replicates < 2:
         return None
-    found = np.asarray(replicate_statistics(x, statistic, replicates, seed, first))
+    found = np.asarray(replicate_statistics(x, statistic, replicates, seed, first, members))
     return summarize_replicates(found, confidence)
 
 
@@ -79,16 +89,36 @@ def summarize_replicates(found: Any, confidence: float) -> Bootstrap | None:
 
 
 def replicate_statistics(
-    values: Any, statistic: Callable[[Any], float], replicates: int, seed: int, first: int = 0
+    values: Any,
+    statistic: Callable[[Any], float],
+    replicates: int,
+    seed: int,
+    first: int = 0,
+    members: Sequence[Any] | None = None,
 ) -> list[float]:
-    """Returns the statistic of each resample first..first+replicates-1."""
+    """Returns the statistic of each resample first..first+replicates-1.
+
+    `members` are the positions of each cluster's samples; None: every sample is drawn by itself.
+    """
     import numpy as np
 
     found = []
+    units = len(values) if members is None else len(members)
     for number in range(first, first + replicates):
         # The high word of the counter is the replicate, so that streams never overlap.
         generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, number]))
-        chosen = values[generator.integers(0, len(values), len(values))]
-        value = float(statistic(chosen))
+        drawn = generator.integers(0, units, units)
+        if members is not None:
+            drawn = np.concatenate([members[cluster] for cluster in drawn])
+        value = float(statistic(values[drawn]))
         found.append(value if math.isfinite(value) else math.nan)
     return found
+
+
+def _members(clusters: Any, n: int) -> list[Any]:
+    """Returns the positions of each cluster's samples."""
+    import numpy as np
+
+    numbers, count = cluster_numbers(clusters, n)
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.searchsorted(numbers[order], np.arange(1, count)))

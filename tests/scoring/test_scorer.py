@@ -215,6 +215,22 @@ def test_aggregations_match_the_reference(case: dict[str, Any]) -> None:
         assert found.stderr == pytest.approx(case["stderr"], rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["median", "perplexity"])
+def test_corpus_metrics_draw_clusters_whole(name: str) -> None:
+    def aggregated(cluster_of: Any) -> Any:
+        aggregator = make_aggregator(name, {}, origin="t")
+        for i in range(60):
+            aggregator.add(Score(value=-0.5 - (i // 10) * 0.1), cluster_of(i))
+        return aggregator.result(AggregationOptions(bootstrap_samples=2000)).mean
+
+    alone, together = aggregated(lambda i: None), aggregated(lambda i: f"video {i // 10}")
+    assert (alone.clusters, together.clusters) == (None, 6)
+    assert together.value == alone.value
+    # Ten equal samples in each cluster: as uncertain as 6 samples, not 60.
+    assert together.stderr > 2 * alone.stderr
+    assert aggregated(lambda i: "one video").stderr is None
+
+
 def test_median_and_infinite_perplexity() -> None:
     median = make_aggregator("median", {}, origin="t")
     for value in (4.0, 1.0, 2.0, 100.0):

@@ -49,6 +49,18 @@ def test_clusters_are_drawn_whole() -> None:
     close(found, float(values[::10].std()) / math.sqrt(20), 20_000)
 
 
+def test_the_plain_bootstrap_draws_clusters_whole_as_well() -> None:
+    sizes = np.asarray([1, 9, 4, 6, 2, 8])
+    labels = np.repeat(list("qwerty"), sizes)
+    values = np.random.default_rng(5).normal(size=30)
+    plain = bootstrap(values, lambda v: float(v.mean()), labels, replicates=3000, seed=1)
+    fast = bootstrap_mean(values, labels, replicates=20_000, seed=1)
+    assert plain is not None
+    assert fast is not None
+    assert fast.stderr == pytest.approx(plain.stderr, rel=4 / math.sqrt(2 * 3000))
+    assert bootstrap(values[:9], len, ["q"] * 9, replicates=10, seed=0) is None
+
+
 def test_fast_paths_have_the_law_of_the_plain_bootstrap() -> None:
     ways: list[tuple[Any, Callable[[Any], float], Bootstrap | None]] = []
     ways.append(
