@@ -20,6 +20,7 @@ from lmms.statistics import (
     bootstrap,
     bootstrap_median,
     bootstrap_totals,
+    effective_clusters,
     summarize_mean,
 )
 from lmms.types import Score
@@ -56,6 +57,10 @@ class Aggregator(Protocol):
         ...
 
 
+FEW_CLUSTERS = 30
+"""Intervals over fewer clusters are too narrow more often than they say (Cameron and Miller 2015,
+"A Practitioner's Guide to Cluster-Robust Inference")."""
+
 AGGREGATIONS: Registry[Callable[..., Aggregator]] = Registry(
     "aggregation", group="lmms.aggregations"
 )
@@ -89,6 +94,19 @@ class _Collected:
         import numpy as np
 
         return np.frombuffer(self.clusters, dtype=np.int64) if self._clustered else None
+
+    def unequal_clusters(self) -> str | None:
+        """Returns a warning where many clusters hide that a few large ones decide."""
+        numbers = self.cluster_numbers()
+        if numbers is None:
+            return None
+        count, effective = len(set(self.clusters)), effective_clusters(numbers)
+        if count < FEW_CLUSTERS or effective >= FEW_CLUSTERS:
+            return None
+        return (
+            f"the interval may be too narrow: {count} clusters of unequal size weigh as much as "
+            f"{effective:.0f} equal ones"
+        )
 
     def array(self) -> Any:
         import numpy as np
@@ -148,6 +166,8 @@ class MeanAggregator:
         if self._decimals is not None and mean.value is not None:
             mean = replace(mean, value=round(mean.value, self._decimals))
         breakdown = self._collected.breakdown(options.confidence, proportions=self._proportions)
+        if warning := self._collected.unequal_clusters():
+            breakdown["warnings"] = [warning]
         return Aggregate(mean=mean, breakdown=breakdown)
 
 

@@ -19,7 +19,12 @@ from typing import Any, cast
 from lmms.config.schema import ReasoningConfig
 from lmms.errors import LmmsError, ScoringError
 from lmms.requests.episode import choices_of, target_of
-from lmms.scoring.aggregations import AggregationOptions, Aggregator, make_aggregator
+from lmms.scoring.aggregations import (
+    FEW_CLUSTERS,
+    AggregationOptions,
+    Aggregator,
+    make_aggregator,
+)
 from lmms.scoring.filters import apply_chain, is_fallback
 from lmms.scoring.inputs import SCORERS, Scorer, ScoringInput
 from lmms.scoring.reasoning import strip_reasoning
@@ -43,7 +48,6 @@ _WITHOUT_FILTERS = FilterSpec(name=DEFAULT_FILTER, steps=())
 STRICT = "_strict"
 """Ending of the name of a metric that stands beside a published one."""
 _BREAKDOWN = "breakdown"
-_FEW_CLUSTERS = 30
 _UNPARSED: tuple[ScoreStatus, ...] = ("unparsed", "truncated", "refused")
 
 
@@ -70,13 +74,12 @@ def score_key(metric: str, chain: str) -> str:
 def metric_warnings(metrics: Iterable[MetricResult]) -> list[str]:
     """Returns what people should know of aggregated metrics before they trust them.
 
-    Intervals over fewer than 30 clusters are too narrow more often than they say (Cameron and
-    Miller 2015, "A Practitioner's Guide to Cluster-Robust Inference").
+    Among it are intervals that rest on few clusters (`FEW_CLUSTERS`).
     """
     warnings = []
     for metric in metrics:
         texts = list(metric.breakdown.get("warnings", ()))
-        if metric.clusters is not None and 0 < metric.clusters < min(_FEW_CLUSTERS, metric.n):
+        if metric.clusters is not None and 0 < metric.clusters < min(FEW_CLUSTERS, metric.n):
             texts.append(
                 "there is no interval: all samples belong to one cluster"
                 if metric.clusters == 1

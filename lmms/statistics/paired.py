@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lmms.statistics.arrays import ROUNDING, cluster_numbers, is_binary, score_pair, score_vector
+from lmms.statistics.clusters import effective_clusters
 from lmms.statistics.distributions import binomial_distribution, t_survival
 from lmms.statistics.errors import StatisticsError
 from lmms.statistics.quantiles import t_quantile
@@ -43,6 +44,9 @@ class PairedDifference:
     """Two-sided; what is below 2.2e-308 is given as that, for no test makes an effect certain."""
     degrees: int | None = None
     clusters: int | None = None
+    effective_clusters: float | None = None
+    """How many clusters of equal size would weigh as much; far below `clusters`, the test rejects
+    too often and `sign_flip` is the one to trust."""
     design_effect: float | None = None
     """Clustered variance of the difference over its variance without clusters."""
     method: str = "paired_t"
@@ -115,7 +119,16 @@ def paired_difference(
         reason = "no variance: the differences cancel within every cluster"
     elif spread.stderr == 0.0:
         reason = "no variance: all differences are equal"
-    return _paired(n, means, spread, units - 1, count, method, confidence, reason)
+    found = _paired(n, means, spread, units - 1, confidence, reason)
+    if numbers is None:
+        return found
+    return replace(
+        found,
+        clusters=count,
+        effective_clusters=effective_clusters(numbers),
+        design_effect=spread.design_effect,
+        method=method,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +172,6 @@ def _paired(
     means: tuple[float, float, float],
     spread: _Spread,
     degrees: int,
-    clusters: int | None,
-    method: str,
     confidence: float,
     reason: str | None,
 ) -> PairedDifference:
@@ -185,9 +196,6 @@ def _paired(
         t=t,
         p_value=p_value,
         degrees=degrees if degrees else None,
-        clusters=clusters,
-        design_effect=spread.design_effect if clusters is not None else None,
-        method=method,
         reason=reason,
     )
 

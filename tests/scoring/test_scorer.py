@@ -215,6 +215,20 @@ def test_aggregations_match_the_reference(case: dict[str, Any]) -> None:
         assert found.stderr == pytest.approx(case["stderr"], rel=1e-9)
 
 
+def test_a_few_large_clusters_among_many_are_told() -> None:
+    def warned(sizes: list[int]) -> Any:
+        aggregator = make_aggregator("mean", {}, origin="t")
+        for cluster, size in enumerate(sizes):
+            for i in range(size):
+                aggregator.add(Score(value=float(i % 2)), f"video {cluster}")
+        return aggregator.result(AggregationOptions()).breakdown.get("warnings")
+
+    assert warned([5] * 40) is None
+    assert warned([5] * 10) is None  # few clusters are told where metrics are reported
+    (text,) = warned([100, *[1] * 39])
+    assert text.endswith("40 clusters of unequal size weigh as much as 2 equal ones")
+
+
 @pytest.mark.parametrize("name", ["median", "perplexity"])
 def test_corpus_metrics_draw_clusters_whole(name: str) -> None:
     def aggregated(cluster_of: Any) -> Any:

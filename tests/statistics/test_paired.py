@@ -51,6 +51,7 @@ def test_paired_differences_match_the_reference(case: dict) -> None:
         ratio = (expected["se_clustered_inspect_CoverCm1"] / expected["se_clt"]) ** 2
         assert found.design_effect == pytest.approx(ratio, rel=1e-9)
         assert found.method == "paired_clustered_t"
+        assert found.effective_clusters == pytest.approx(15.0)  # four samples in each
 
 
 def test_one_sample_in_each_cluster_is_no_cluster() -> None:
@@ -59,6 +60,7 @@ def test_one_sample_in_each_cluster_is_no_cluster() -> None:
     assert single.stderr == plain.stderr
     assert single.p_value == plain.p_value
     assert (single.method, single.clusters, single.design_effect) == ("paired_t", 5, 1.0)
+    assert (plain.clusters, plain.effective_clusters, plain.design_effect) == (None, None, None)
 
 
 def test_differences_without_variance_are_no_certainty() -> None:
