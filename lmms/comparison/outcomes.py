@@ -53,7 +53,7 @@ class Outcomes:
     """Identity of the document, with `#2`, `#3`, … at its second, third … occurrence."""
     ids: list[str] = field(default_factory=list)
     places: array[int] = field(default_factory=lambda: array("q"))
-    """Offset of the line in bytes, or the sample's number where there is no file."""
+    """Offset of the line in bytes, or the document's index where there is no file."""
     failed: bytearray = field(default_factory=bytearray)
     clusters: list[str | None] = field(default_factory=list)
     values: dict[str, array[float]] = field(default_factory=dict)
@@ -200,9 +200,9 @@ def read_outcomes(path: Path, outcomes: Outcomes, *, task: str) -> Outcomes:
 
 
 def outcomes_of(samples: Iterable[Sample], outcomes: Outcomes) -> Outcomes:
-    """Takes samples that are in no file yet; their place is their number."""
-    for number, sample in enumerate(samples):
-        outcomes.add(sample_line(sample), number)
+    """Takes samples that are in no file yet; their place is the index of their document."""
+    for sample in samples:
+        outcomes.add(sample_line(sample), sample.doc_id)
     return outcomes.finish()
 
 

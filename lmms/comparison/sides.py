@@ -73,7 +73,7 @@ class SideTask:
         """
         if self.file is None:
             wanted = set(places)
-            found = {n: s for n, s in enumerate(self._journaled()) if n in wanted}
+            found = {s.doc_id: s for s in self._journaled() if s.doc_id in wanted}
             yield from (found[place] for place in places)
             return
         try:

@@ -47,4 +47,4 @@ def _finalized(value: Any) -> Any:
 
 def _breakable(name: str) -> Markup:
     """Lets a browser break a long name where a reader would."""
-    return Markup(re.sub(r"([_@/.])", r"\1<wbr>", str(escape(displayable(name)))))
+    return Markup(re.sub(r"([_@/.,])", r"\1<wbr>", str(escape(displayable(name)))))
