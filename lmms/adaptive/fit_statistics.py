@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-LOW_DISCRIMINATION = 0.25
-"""Such an item never has more information than 0.016: 64 of them make one unit."""
+LOW_DISCRIMINATION = 0.35
+"""Such an item never has more information than 0.03: 33 of them make one unit. Answers by chance
+give about this, since the prior of log a knows no zero."""
+_CLEARLY_NEGATIVE_Z = -2.0
 MISFIT_Z = 3.0
 MISFIT_MEAN_SQUARE = 1.2
 """Mean squares from here on, and standardised ones, mean answers that the curve does not explain;
@@ -141,9 +143,10 @@ def suspicious_items(fitted: FittedBank, fit: ItemFit) -> list[SuspiciousItem]:
     for position, item in enumerate(bank.ids):
         reasons = []
         a = float(bank.a[position])
-        if a < 0:
+        clearly = fit.item_rest[position] * fit.n[position] ** 0.5 < _CLEARLY_NEGATIVE_Z
+        if a < 0 and clearly:
             reasons.append(f"negative discrimination (a = {a:.2f}): probably mislabelled")
-        elif fitted.model == "2pl" and a < LOW_DISCRIMINATION:
+        elif a < LOW_DISCRIMINATION and fitted.model == "2pl":
             reasons.append(f"hardly discriminates (a = {a:.2f})")
         for name, square, z in (
             ("infit", fit.infit[position], fit.infit_z[position]),

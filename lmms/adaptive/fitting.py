@@ -52,7 +52,7 @@ class FittedBank:
         converged: Whether the last round added less than the tolerance.
         all_right: Items that every subject who was asked solved.
         all_wrong: Items that none solved.
-        negative: Items with a negative discrimination, probably mislabelled.
+        negative: Items with a negative discrimination: mislabelled, or answered by chance.
         unanswered: Items of the responses that nobody answered; they are in no bank.
         scale_known: Whether the subjects' abilities fix the scale; else, with fewer than ten
             subjects or such as hardly differ, it rests on the items' priors as well.
@@ -253,6 +253,6 @@ def _warnings(fitted: FittedBank) -> Iterator[str]:
         yield f"answered by nobody, left out: {listed_ids(fitted.unanswered)}"
     if fitted.negative:
         yield (
-            f"solved less often by better subjects, probably mislabelled: "
+            f"not solved more often by better subjects, mislabelled or pure chance: "
             f"{listed_ids(fitted.negative)}"
         )

@@ -32,7 +32,13 @@ class Arguments:
 
 COMMON: Mapping[str, str] = {"--json": SWITCH, "--debug": SWITCH, "--help": SWITCH}
 """Flags of every command, and what stands for their value in help."""
-_SHORT = {"-h": "--help", "-m": "--multirun", "-c": "--config", "-q": "--quiet"}
+_SHORT = {
+    "-h": "--help",
+    "-m": "--multirun",
+    "-c": "--config",
+    "-q": "--quiet",
+    "-o": "--output",
+}
 
 
 def read_arguments(words: Sequence[str], flags: Mapping[str, str], *, command: str) -> Arguments:

@@ -44,6 +44,7 @@ complete -c lmms -f -a '(lmms completion --words -- (commandline -cp) 2>/dev/nul
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 _MEDIA_COMMANDS = ("build-lance", "doctor", "frames", "probe")
+_ADAPTIVE_COMMANDS = ("fit",)
 _LISTS = ("tasks", "models", "groups", "experiments")
 _KEYS = ("limit=", "seed=", "num_fewshot=", "repeats=", "output.dir=")
 _GENERATION = ("do_sample=", "max_new_tokens=", "temperature=", "top_k=", "top_p=", "seed=")
@@ -65,6 +66,11 @@ _FLAGS = {
     "plan": (
         *("--render", "--yaml", "--json", "--config", "--config-dir", "--multirun"),
         *("--quiet", "--help"),
+    ),
+    "adaptive": ("--json", "--help"),
+    "adaptive fit": (
+        *("--output", "--report", "--task", "--metric", "--threshold", "--model", "--compat"),
+        *("--min-subjects", "--keep-negative", "--output-dir", "--json", "--help"),
     ),
     "ls": ("--match", "--json", "--task-path", "--config-dir", "--help"),
     "media": ("--json", "--help"),
@@ -124,6 +130,8 @@ def complete(line: str) -> list[str]:
         candidates: Sequence[str] = _FLAGS.get(longer, _FLAGS.get(command, _FLAGS[""]))
     elif command == "media":
         candidates = _after_media(current, typed)
+    elif command == "adaptive":
+        candidates = _after_adaptive(typed)
     elif command == "ls":
         candidates = _LISTS
     elif command == "completion":
@@ -144,6 +152,12 @@ def _after_media(current: str, typed: Sequence[str]) -> Sequence[str]:
     if (typed[1] == "doctor" and len(typed) == 2) or typed[-1] == "--task":
         return _names("task")
     return _words(current, typed) if "=" in current or "." in current else ()
+
+
+def _after_adaptive(typed: Sequence[str]) -> Sequence[str]:
+    if len(typed) == 1:
+        return _ADAPTIVE_COMMANDS
+    return _names("task") if typed[-1] == "--task" else ()
 
 
 def _words(current: str, typed: Sequence[str]) -> list[str]:

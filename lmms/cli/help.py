@@ -20,6 +20,7 @@ Commands
   show RUN         a finished or running run; --samples TASK, --yaml, --json
   compare A B      two runs on the same documents; --fail-if, --json, --html
   power            how many samples show a difference of --effect 3pp
+  adaptive WHAT    item response models: fit
   version          versions of what can change a result
   completion SHELL the script for bash, zsh or fish
 
@@ -189,6 +190,29 @@ lmms power --effect E: how many samples show a difference between two models
 Normal approximation of the two-sided paired test.
 """
 
+ADAPTIVE = """\
+lmms adaptive fit FILE | RUNS... [-o irt.csv]: item parameters from answers
+
+  lmms adaptive fit responses.jsonl -o irt.csv --report fit.html
+  lmms adaptive fit outputs/2026*-qwen* --task mmmu_val -o irt.csv
+
+  FILE is .jsonl with {"subject_id": ..., "responses": {item: 0 or 1}} a line,
+  or .csv with a row per item and a column per subject. Of runs, each is a
+  subject and each document an item; failed samples are missing.
+
+  -o, --output FILE    the item bank: item_id, a, b, stderr_a, stderr_b, digest
+  --report FILE        a page: curves, information, suspicious items
+  --task, --metric     of runs; without, the only task, the first metric
+  --threshold SCORE    scores from here on are right; without, only 0 and 1
+  --model 2pl | 1pl    1pl: one discrimination for all items
+  --min-subjects N     leaves out items with fewer answers
+  --keep-negative      keeps items that better subjects solve less often
+  --compat fluid       the wider scale of Fluid Benchmarking's models
+  --output-dir DIR     where names of runs are looked for, --json, --debug
+
+Abilities are N(0, 1); below 30 subjects parameters rest on their priors.
+"""
+
 VERSION = """\
 lmms version: versions of lmms and of what can change a result
 
@@ -212,6 +236,7 @@ TEXTS = {
     "show": SHOW,
     "compare": COMPARE,
     "power": POWER,
+    "adaptive": ADAPTIVE,
     "version": VERSION,
     "completion": COMPLETION,
 }

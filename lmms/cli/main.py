@@ -7,7 +7,18 @@ from collections.abc import Sequence
 
 from lmms.errors import ConfigError, LmmsError, RunInterruptedError, nearest
 
-COMMANDS = ("compare", "completion", "ls", "media", "plan", "power", "run", "show", "version")
+COMMANDS = (
+    "adaptive",
+    "compare",
+    "completion",
+    "ls",
+    "media",
+    "plan",
+    "power",
+    "run",
+    "show",
+    "version",
+)
 _INTERNAL_ERROR = 1
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141

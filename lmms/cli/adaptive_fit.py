@@ -1,0 +1,199 @@
+"""`lmms adaptive fit`: item parameters from responses or from runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmms.cli import console
+from lmms.cli.arguments import SWITCH, Arguments, read_arguments
+from lmms.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from lmms.adaptive.fit_statistics import SuspiciousItem
+    from lmms.adaptive.fitting import FittedBank
+    from lmms.adaptive.responses import ResponseMatrix
+
+_FLAGS = {
+    "--output": "FILE",
+    "--model": "2pl or 1pl",
+    "--compat": "fluid",
+    "--report": "FILE",
+    "--threshold": "SCORE",
+    "--min-subjects": "N",
+    "--keep-negative": SWITCH,
+    "--task": "TASK",
+    "--metric": "METRIC",
+    "--output-dir": "DIR",
+}
+_RESPONSE_FILES = (".jsonl", ".csv")
+_SHOWN_SUSPICIOUS = 10
+
+
+def main(words: Sequence[str]) -> int:
+    """Fits a bank, writes it, and says what was found."""
+    arguments = read_arguments(words, _FLAGS, command="adaptive fit")
+    responses = _enough_answers(_responses(arguments), arguments)
+
+    from lmms.adaptive.fit_statistics import item_fit, suspicious_items
+    from lmms.adaptive.fitting import fit_bank
+
+    started = time.perf_counter()
+    fitted = fit_bank(
+        responses,
+        model=arguments.value("--model") or "2pl",  # type: ignore[arg-type]
+        compat=arguments.value("--compat"),  # type: ignore[arg-type]
+    )
+    seconds = time.perf_counter() - started
+    fit = item_fit(fitted)
+    suspicious = suspicious_items(fitted, fit)
+    written = _write_bank(fitted, arguments)
+    if (page := arguments.value("--report")) is not None:
+        from lmms.adaptive.fit_report import html_report
+
+        title = arguments.value("--task") or Path(arguments.words[0]).stem
+        _write(page, html_report(fitted, fit, suspicious, title=title))
+    if arguments.has("--json"):
+        from lmms.adaptive.fit_report import fit_document
+        from lmms.report.jsonable import jsonable
+
+        document = fit_document(fitted, fit, suspicious) | {"seconds": seconds, "bank": written}
+        console.print_json(jsonable(document))
+        return 0
+    for warning in fitted.warnings:
+        console.print_note(warning)
+    _print(fitted, suspicious, seconds)
+    if written is not None:
+        print(f"\n{written['items']} items in {written['path']}{_left_out(fitted, arguments)}")
+    return 0
+
+
+def _responses(arguments: Arguments) -> ResponseMatrix:
+    from lmms.adaptive.responses import read_responses, responses_from_runs
+
+    words = arguments.words
+    threshold = _number(arguments, "--threshold", float)
+    if not words:
+        raise ConfigError(
+            "lmms adaptive fit needs responses",
+            origin="command line",
+            allowed="a file of responses (.jsonl, .csv), or runs",
+            hint="lmms adaptive fit responses.jsonl -o irt.csv",
+        )
+    files = [w for w in words if Path(w).suffix.lower() in _RESPONSE_FILES]
+    if not files:
+        return responses_from_runs(
+            words,
+            arguments.value("--task"),
+            arguments.value("--metric"),
+            threshold,
+            output_dir=arguments.value("--output-dir") or "outputs",
+        )
+    if len(words) > 1:
+        raise ConfigError(
+            f"{files[0]!r} is a file of responses, and there are {len(words) - 1} more words",
+            origin="command line",
+            allowed="one file of responses, or any number of runs",
+        )
+    for flag in ("--task", "--metric"):
+        if arguments.value(flag) is not None:
+            raise ConfigError(f"{flag} belongs to runs, not to a file", origin="command line")
+    return read_responses(files[0], threshold=threshold)
+
+
+def _number(arguments: Arguments, flag: str, kind: Callable[[str], float]) -> float | None:
+    text = arguments.value(flag)
+    if text is None:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigError(f"{flag} {text!r} is no number", origin=flag) from None
+
+
+def _enough_answers(responses: ResponseMatrix, arguments: Arguments) -> ResponseMatrix:
+    """Leaves out the items that fewer than `--min-subjects` subjects answered."""
+    least = _number(arguments, "--min-subjects", int)
+    if least is None:
+        return responses
+    import numpy as np
+
+    counts = (responses.values >= 0).sum(0)
+    kept = np.flatnonzero(counts >= least)
+    if not len(kept):
+        raise DataError(
+            f"no item has answers of {least:g} subjects",
+            origin="--min-subjects",
+            allowed=f"at most {counts.max()}",
+        )
+    if len(kept) < len(counts):
+        few = len(counts) - len(kept)
+        console.print_note(f"{few} of {len(counts)} items have fewer than {least:g} answers")
+    return responses.subset(kept)
+
+
+def _write_bank(fitted: FittedBank, arguments: Arguments) -> dict[str, object] | None:
+    path = arguments.value("--output")
+    if path is None:
+        return None
+    from lmms.adaptive.bank import write_bank
+
+    if not arguments.has("--keep-negative") and len(fitted.negative) == len(fitted.bank):
+        raise DataError("every item has a negative discrimination: right and wrong look exchanged")
+    bank = fitted.bank if arguments.has("--keep-negative") else fitted.usable()
+    try:
+        write_bank(path, bank)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return {"path": path, "items": len(bank)}
+
+
+def _write(path: str, text: str) -> None:
+    from lmms.responses.atomic import atomic_text
+
+    try:
+        with atomic_text(Path(path)) as file:
+            file.write(text)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: str, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot write {path!r}: {error.strerror or error}", origin="command line")
+
+
+def _print(fitted: FittedBank, suspicious: Sequence[SuspiciousItem], seconds: float) -> None:
+    reliability = fitted.reliability
+    scale = "Fluid Benchmarking's" if fitted.compat else "abilities are N(0, 1)"
+    extremes = f"{len(fitted.all_right)} solved by all, {len(fitted.all_wrong)} by none"
+    ended = "converged" if fitted.converged else "not converged"
+    print(
+        console.fields(
+            {
+                "subjects": console.counted(len(fitted.responses.subjects)),
+                "items": f"{console.counted(len(fitted.bank))} ({extremes})",
+                "model": f"{fitted.model}, scale: {scale}",
+                "rounds": f"{fitted.iterations}, {ended}, {seconds:.2f} s",
+                "abilities": f"SD {fitted.ability_sd:.2f}, reliability "
+                + ("not available" if reliability is None else f"{reliability:.3f}"),
+                "suspicious": console.some(len(suspicious), "item"),
+            }
+        )
+    )
+    if suspicious:
+        print()
+        rows = [(s.item, "; ".join(s.reasons)) for s in suspicious[:_SHOWN_SUSPICIOUS]]
+        print(console.table(("Item", "Why"), rows))
+        if len(suspicious) > _SHOWN_SUSPICIOUS:
+            print(f"… and {len(suspicious) - _SHOWN_SUSPICIOUS} more: --json or --report")
+
+
+def _left_out(fitted: FittedBank, arguments: Arguments) -> str:
+    if not fitted.negative or arguments.has("--keep-negative"):
+        return ""
+    return (
+        f"; {console.some(len(fitted.negative), 'item')} of negative discrimination left out "
+        "(--keep-negative keeps them)"
+    )

@@ -1,0 +1,153 @@
+"""`lmms adaptive fit`: from answers to a bank, a page and a document."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lmms.adaptive.bank import read_bank
+
+
+def answers(subjects: int = 60, items: int = 40, negative: int = 1) -> list[dict[str, Any]]:
+    random = np.random.default_rng(4)
+    ability = random.normal(size=(subjects, 1))
+    a = np.full(items, 1.3)
+    a[:negative] *= -1
+    p = 1 / (1 + np.exp(-a * (ability - random.normal(size=items))))
+    right = (random.random(p.shape) < p).astype(int)
+    return [
+        {"subject_id": f"m{s}", "responses": {f"t/{i}": int(v) for i, v in enumerate(row)}}
+        for s, row in enumerate(right)
+    ]
+
+
+@pytest.fixture
+def responses(tmp_path: Path) -> Path:
+    file = tmp_path / "responses.jsonl"
+    file.write_text("\n".join(map(json.dumps, answers())) + "\n", "utf-8")
+    return file
+
+
+def test_table_bank_and_page(lmms, responses: Path, tmp_path: Path) -> None:
+    result = lmms("adaptive", "fit", str(responses), "-o", "irt.csv", "--report", "fit.html")
+    assert result.code == 0, result.err
+    assert re.search(r"subjects +60\n", result.out)
+    assert re.search(r"abilities +SD 0\.\d+, reliability 0\.\d+\n", result.out)
+    assert "t/0   negative discrimination" in result.out
+    assert "39 items in irt.csv; 1 item of negative discrimination left out" in result.out
+    bank = read_bank("irt.csv")
+    assert "t/0" not in bank
+    assert len(bank) == 39
+    assert bank.stderr_b is not None
+    page = (tmp_path / "fit.html").read_text("utf-8")
+    assert page.count("<svg") == 4 + 12
+    assert "<script" not in page
+    assert "default-src 'none'" in page
+    assert not re.search(r"\b(src|href)=", page)
+
+
+def test_negative_items_are_kept_on_request(lmms, responses: Path) -> None:
+    result = lmms("adaptive", "fit", str(responses), "-o", "irt.csv", "--keep-negative")
+    assert "40 items in irt.csv\n" in result.out
+    assert read_bank("irt.csv").a[0] < 0
+
+
+def test_document(lmms, responses: Path) -> None:
+    result = lmms("adaptive", "fit", str(responses), "--json")
+    found = result.json
+    assert (found["n_subjects"], found["n_items"], found["converged"]) == (60, 40, True)
+    assert found["negative"] == ["t/0"]
+    assert found["bank"] is None
+    assert len(found["abilities"]) == 60
+    assert set(found["items"][3]) >= {"item", "a", "b", "stderr_a", "stderr_b", "infit", "outfit"}
+    assert max(found["test_information"]["information"]) > 5
+
+
+def test_models_and_scales(lmms, responses: Path) -> None:
+    one = lmms("adaptive", "fit", str(responses), "--json", "--model", "1pl").json
+    assert len({item["a"] for item in one["items"]}) == 1
+    wide = lmms("adaptive", "fit", str(responses), "--json", "--compat", "fluid").json
+    assert wide["ability_sd"] == pytest.approx(1.9)
+
+
+def test_items_with_few_answers_are_left_out(lmms, tmp_path: Path) -> None:
+    lines = answers()
+    for line in lines[5:]:
+        del line["responses"]["t/7"]
+    file = tmp_path / "responses.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    result = lmms("adaptive", "fit", str(file), "--min-subjects", "10", "-o", "irt.csv")
+    assert "1 of 40 items have fewer than 10 answers" in result.err
+    assert "t/7" not in read_bank("irt.csv")
+
+
+def test_few_subjects_are_warned_about(lmms, tmp_path: Path) -> None:
+    file = tmp_path / "responses.jsonl"
+    file.write_text("\n".join(map(json.dumps, answers(12))), "utf-8")
+    assert "12 subjects are few" in lmms("adaptive", "fit", str(file)).err
+
+
+def test_runs(lmms) -> None:
+    for seed in (1, 2):
+        run = ("model=dummy", "task=[gsm8k,hellaswag]", f"seed={seed}", "-q")
+        assert lmms(*run).code == 0
+    runs = sorted(str(p) for p in Path("outputs").glob("2*"))
+    assert len(runs) == 2
+    result = lmms("adaptive", "fit", *runs, "--task", "hellaswag", "--json")
+    assert result.code == 0, result.err
+    assert all(item["item"].startswith("hellaswag/") for item in result.json["items"])
+    result = lmms("adaptive", "fit", *runs, "--task", "hellaswag", "-o", "irt.csv")
+    assert read_bank("irt.csv").digests is not None
+    result = lmms("adaptive", "fit", *runs)
+    assert result.code == 2
+    assert "the run has 2 tasks" in result.err
+    assert "--task" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ([], ["needs responses", "responses.jsonl -o irt.csv"]),
+        (["none.jsonl"], ["there are no responses at 'none.jsonl'"]),
+        (["nowhere"], ["no run at 'nowhere'"]),
+        (["{file}", "other"], ["is a file of responses, and there are 1 more words"]),
+        (["{file}", "--task", "t"], ["--task belongs to runs"]),
+        (["{file}", "--model", "2pll"], ["unknown IRT model '2pll'", "did you mean: 2pl"]),
+        (["{file}", "--compat", "fluidd"], ["unknown scale", "fluid"]),
+        (["{file}", "--threshold", "half"], ["--threshold 'half' is no number"]),
+        (["{file}", "--min-subjects", "99"], ["no item has answers of 99 subjects", "60"]),
+        (["{file}", "-o", "no/where/irt.csv"], ["cannot write 'no/where/irt.csv'"]),
+        (["{file}", "--modl", "2pl"], ["unknown flag '--modl'", "--model"]),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_wrong_use(lmms, responses: Path, words: list[str], parts: list[str]) -> None:
+    result = lmms("adaptive", "fit", *(w.format(file=responses) for w in words))
+    assert result.code == 2
+    for part in parts:
+        assert part in result.err
+
+
+def test_wrong_subcommand(lmms) -> None:
+    assert "needs to know what to do" in lmms("adaptive").err
+    result = lmms("adaptive", "fitt")
+    assert result.code == 2
+    assert "unknown adaptive command 'fitt'" in result.err
+    assert "did you mean: fit ?" in result.err
+
+
+def test_scores_between_right_and_wrong(lmms, tmp_path: Path) -> None:
+    lines = answers()
+    lines[0]["responses"]["t/3"] = 0.4
+    file = tmp_path / "responses.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    result = lmms("adaptive", "fit", str(file))
+    assert result.code == 2
+    assert "'t/3' is 0.4" in result.err
+    assert "--threshold 0.5" in result.err
+    assert lmms("adaptive", "fit", str(file), "--threshold", "0.5").code == 0
