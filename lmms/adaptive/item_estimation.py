@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmms.adaptive.bank import ItemBank
-from lmms.adaptive.fit_statistics import item_rest_correlation, slices
+from lmms.adaptive.fit_statistics import item_rest_correlation
 from lmms.adaptive.marginal import (
+    SERIAL_PRODUCT,
     Answers,
     Expectation,
     FloatArray,
@@ -27,15 +28,17 @@ MISLABELLED_SHARE = 0.02
 """How many items are thought to be mislabelled before the answers are seen."""
 
 _COARSE_NODES = 61
-_FINEST_NODES = 121
+_FINEST_NODES = 101
 _SPACING = 1.5
-"""Distance of nodes in SDs of the sharpest posteriors: sums over them are exact to 1e-4."""
+"""Distance of nodes in SDs of the sharpest posteriors, as far as the finest grid goes: sums over
+them are exact to 1e-4."""
 _PRIOR_ROUNDS = 2
 _COARSE_TOLERANCE = 1e-3
 _CLEARLY_NEGATIVE = -2.5
 _CLEARLY_POSITIVE = 2.0
 _SIGN_STEPS = 8
 _FEWEST_SUBJECTS = 10
+_NARROWEST = 16
 _LEAST_RELIABILITY = 0.3
 
 
@@ -135,7 +138,7 @@ class ItemEstimation:
 
     def expected_abilities(self) -> FloatArray:
         """Returns the posterior means of ability."""
-        means: FloatArray = self.best.expectation.posterior @ self.grid.nodes
+        means: FloatArray = np.einsum("sq,q->s", self.best.expectation.posterior, self.grid.nodes)
         return means
 
     def bank(self) -> ItemBank:
@@ -162,7 +165,7 @@ def _tells_the_scale(responses: ResponseMatrix) -> bool:
     count = asked.sum(1)
     rate = right.sum(1) / count
     solved = right.sum(0) / asked.sum(0)
-    chance = np.mean((asked @ (solved * (1 - solved))) / count**2)
+    chance = np.mean(np.einsum("si,i->s", asked, solved * (1 - solved)) / count**2)
     return len(count) >= _FEWEST_SUBJECTS and float(rate.var()) * (1 - _LEAST_RELIABILITY) > chance
 
 
@@ -178,7 +181,7 @@ def _node_count(answers: Answers, grid: Grid, items: Items) -> int:
     """Returns how many nodes resolve the posteriors of subjects in the middle of the scale."""
     p, _ = curves(grid, items.log_a, items.b)
     share = answers.counts() / answers.shape[0]
-    information = (share * np.exp(2 * items.log_a)) @ (p * (1 - p))
+    information = np.einsum("i,iq,iq->q", share * np.exp(2 * items.log_a), p, 1 - p)
     spacing = _SPACING / np.sqrt(1.0 + information.max())
     wanted = int(np.ceil((grid.nodes[-1] - grid.nodes[0]) / spacing)) | 1
     return min(max(wanted, _COARSE_NODES), _FINEST_NODES)
@@ -240,9 +243,11 @@ def _standard_errors(
     weight = p * (1 - p)
     by_log_a = weight * slope * (grid.nodes - items.b[:, None])
     by_b = -weight * slope
-    subjects, count = answers.shape
+    count = len(p)
     sums = np.zeros((3, count))
-    for part in slices(subjects, count):
+    width = max(_NARROWEST, SERIAL_PRODUCT // found.posterior.size)
+    for start in range(0, count, width):
+        part = slice(start, start + width)
         probability = found.posterior @ p[part].T
         information = 1.0 / np.maximum(probability * (1 - probability), 1e-300)
         if answers.asked is not None:

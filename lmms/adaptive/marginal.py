@@ -28,6 +28,8 @@ _LARGEST_STEP_B = 1.0
 _LARGEST_EXPONENT = 35.0
 """From here on 1 + exp(z) is exp(z) in float64."""
 _BLOCK_CELLS = 16_384
+SERIAL_PRODUCT = 250_000
+"""OpenBLAS starts no threads for so few multiplications; those would spin for CPU milliseconds."""
 _HALVINGS = 8
 _ROUNDING = 1e-11
 """Relative loss of the objective that is rounding, not a step too far."""
@@ -174,11 +176,20 @@ def _blocks(table: FloatArray) -> Iterator[slice]:
         yield slice(start, start + rows)
 
 
+def _narrow_product(table: FloatArray, columns: FloatArray) -> FloatArray:
+    """Returns `table @ columns` for few columns, in pieces too small for threads of a BLAS."""
+    product = np.empty((len(table), columns.shape[1]))
+    rows = max(1, SERIAL_PRODUCT // columns.size)
+    for start in range(0, len(table), rows):
+        np.matmul(table[start : start + rows], columns, out=product[start : start + rows])
+    return product
+
+
 def expect(answers: Answers, grid: Grid, items: Items) -> Expectation:
     """The E-step: the posterior of every subject's ability."""
     p, softplus = curves(grid, items.log_a, items.b)
     a = np.exp(items.log_a)
-    slopes = answers.right @ np.stack([a, a * items.b], axis=1)
+    slopes = _narrow_product(answers.right, np.stack([a, a * items.b], axis=1))
     log_joint = np.outer(slopes[:, 0], grid.nodes)
     log_joint += grid.log_weights
     log_joint -= slopes[:, 1:]
@@ -198,19 +209,20 @@ def derivatives(answers: Answers, grid: Grid, items: Items, found: Expectation) 
     (Fisher's identity).
     """
     p, powers = found.p, grid.powers
+    expected, spread = np.empty((len(p), 2)), np.empty((len(p), 3))
     if answers.asked is None:
         weighted = found.posterior.sum(0)[:, None] * powers
-        expected = p @ weighted[:, :2]
-        spread = np.concatenate([(p[part] * (1.0 - p[part])) @ weighted for part in _blocks(p)])
+        for part in _blocks(p):
+            expected[part] = p[part] @ weighted[:, :2]
+            spread[part] = (p[part] * (1.0 - p[part])) @ weighted
     else:
         counts = answers.asked.T @ found.posterior
-        expected, spread = np.empty((len(p), 2)), np.empty((len(p), 3))
         for part in _blocks(p):
             right = counts[part] * p[part]
             expected[part] = right @ powers[:, :2]
             right *= 1.0 - p[part]
             spread[part] = right @ powers
-    observed = answers.right.T @ (found.posterior @ powers[:, :2])
+    observed = _narrow_product(answers.right.T, found.posterior @ powers[:, :2])
     residual = observed - expected
     a, b, prior = np.exp(items.log_a), items.b, items.prior
     slope_precision = 1.0 / prior.log_a_sd**2
