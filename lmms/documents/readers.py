@@ -69,6 +69,16 @@ def open_files(paths: Sequence[Path]) -> RowReader:
     return reader
 
 
+def rows_with(reader: RowReader, column: str, stop: int) -> Iterator[Row]:
+    """Yields the first `stop` rows for the sake of one column; others may be missing.
+
+    Pictures inside rows are most of their bytes, and Parquet can be read without them.
+    """
+    if isinstance(reader, ParquetReader):
+        return reader.rows(0, stop, column)
+    return reader.rows(0, stop)
+
+
 class ParquetReader:
     """Parquet files; row groups are decoded in small batches, fetched rows cache their group."""
 
@@ -94,13 +104,17 @@ class ParquetReader:
         """Returns the number of rows."""
         return self._count
 
-    def rows(self, start: int, stop: int) -> Iterator[Row]:
-        """Yields rows start..stop-1."""
+    def rows(self, start: int, stop: int, column: str | None = None) -> Iterator[Row]:
+        """Yields rows start..stop-1, with all columns or, where every file has it, with one."""
+        narrow = column is not None and all(column in f.schema_arrow.names for f in self._files)
+        columns = [column] if narrow else None
         for first, length, number, group in self._groups:
             low, high = max(start, first) - first, min(stop, first + length) - first
             if low >= high:
                 continue
-            batches = self._files[number].iter_batches(batch_size=_BATCH_ROWS, row_groups=[group])
+            batches = self._files[number].iter_batches(
+                batch_size=_BATCH_ROWS, row_groups=[group], columns=columns
+            )
             position = 0
             for batch in batches:
                 wanted = batch.slice(max(0, low - position), max(0, high - max(low, position)))

@@ -11,7 +11,7 @@ from lmms.config.schema import EnvConfig
 from lmms.documents.counts import EMBEDDED_DATA, is_local, local_path, remember_count
 from lmms.documents.files import split_files
 from lmms.documents.places import media_places
-from lmms.documents.readers import SUFFIXES, LateReader, Row, RowReader, open_files
+from lmms.documents.readers import SUFFIXES, LateReader, Row, RowReader, open_files, rows_with
 from lmms.errors import DataError
 from lmms.media.references import MediaPlaces
 from lmms.tasks.spec import DatasetSpec
@@ -69,7 +69,7 @@ class DocumentSource:
         if field is None:
             yield from map(str, range(end))
             return
-        for row in self._reader.rows(0, end):
+        for row in rows_with(self._reader, field, end):
             yield self._name(row, field)
 
     def get(self, index: int) -> Document:
