@@ -137,7 +137,9 @@ def _nearest(problem: ErrorDetails, allowed: str) -> list[str]:
 
 
 def _is_union_tag(part: Any) -> bool:
-    return isinstance(part, str) and ("[" in part or part in ("function-after", "is-instance"))
+    return isinstance(part, str) and (
+        "[" in part or part in ("function-after", "is-instance", "str")
+    )
 
 
 def _shown(key: str, value: Any) -> str:

@@ -104,3 +104,41 @@ def test_quiet_only_checks(lmms):
 def test_an_absent_api_key_does_not_stop_a_plan(lmms, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert lmms("plan", "model=openai", "model.pretrained=m", "task=gsm8k").code == 0
+
+
+def test_an_adaptive_run(lmms):
+    words = ["task=irt_items", "model=dummy", "selector=adaptive"]
+    shown = lmms("plan", *words, "selector.se=0.2", "selector.min_items=5")
+    assert "at most 100 documents, or ability ± 0.2 after at least 5 (map, 8 at once)" in shown.out
+    assert "irt_items.irt.csv (500 items," in shown.out
+    assert "right by exact_match" in shown.out
+    rendered = lmms("plan", *words, "--render", "--json").json["tasks"][0]
+    assert rendered["documents"]["value"] == rendered["requests"]["value"] == 100
+    assert "at most 100 of 500 documents, chosen by ability" in rendered["documents"]["basis"]
+
+
+def test_yaml_of_an_adaptive_run_with_a_bank_for_each_task(lmms, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text("item_id,a,b\nx,1,0\ny,1.5,0.5\n")
+    words = [
+        "task=[gsm8k,hellaswag]",
+        "model=dummy",
+        "selector=adaptive",
+        "selector.irt.gsm8k=one.csv",
+        "selector.irt.hellaswag=two.csv",
+        "selector.max_items=7",
+    ]
+    (tmp_path / "run.yaml").write_text(lmms("plan", *words, "--yaml").out)
+    selector = yaml.safe_load((tmp_path / "run.yaml").read_text())["selector"]
+    assert selector == {
+        "name": "adaptive",
+        "irt": {"gsm8k": "one.csv", "hellaswag": "two.csv"},
+        "max_items": 7,
+    }
+    first = lmms("plan", *words, "--json").json
+    second = lmms("plan", "--config", "run.yaml", "--json").json
+    assert first["config"] == second["config"]
+    assert first["fingerprint"] == second["fingerprint"]
+    assert first["selector"]["banks"]["gsm8k"]["metric"] == "exact_match,strict-match"
+    again = lmms("plan", *words[:3], "selector.irt={gsm8k: one.csv, hellaswag: two.csv}", "--json")
+    assert again.json["fingerprint"] == first["fingerprint"]

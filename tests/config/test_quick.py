@@ -57,7 +57,7 @@ def test_left_to_hydra(words):
 def test_same_as_hydra_for_every_shipped_option(repository):
     groups = {
         g: sorted(f.stem for f in (repository / "conf" / g).glob("*.yaml"))
-        for g in ("model", "generation", "media", "env", "experiment")
+        for g in ("model", "generation", "media", "env", "selector", "experiment")
     }
     longest = max(map(len, groups.values()))
     for row in range(longest):

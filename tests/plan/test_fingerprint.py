@@ -196,3 +196,61 @@ def test_a_plan_survives_json(base):
     assert again == base
     assert again.fingerprint == base.fingerprint
     assert isinstance(again.config, RunConfig)
+
+
+# ---------------------------------------------------------------------------------- adaptive runs
+
+COURSE = _names("estimation start_ability batch_size exposure balance metric threshold")
+END = _names("name max_items min_items se unmatched")
+
+
+@pytest.fixture(scope="module")
+def adaptive() -> RunPlan:
+    from lmms.api import plan
+
+    return plan("task=irt_items model=dummy selector=adaptive")
+
+
+@pytest.mark.parametrize(
+    "word",
+    _names(
+        "estimation=eap start_ability=0.5 batch_size=3 exposure=4 balance=true threshold=0.5 "
+        "name=other max_items=50 min_items=3 se=0.3 unmatched=refuse metric=exact_match"
+    ),
+)
+def test_keys_of_an_adaptive_run(adaptive, word):
+    from lmms.api import plan
+
+    changed = plan(f"task=irt_items model=dummy selector=adaptive selector.{word}")
+    key = word.partition("=")[0]
+    # Naming the score that would be taken anyway changes nothing.
+    counts = key in COURSE and key != "metric"
+    assert (changed.fingerprint != adaptive.fingerprint) is counts
+    assert key in COURSE + END
+
+
+def test_the_bank_counts_and_its_place_does_not(adaptive, tmp_path):
+    from pathlib import Path
+
+    from lmms.api import plan
+
+    bank = Path(adaptive.selector.banks["irt_items"].path).read_text()
+
+    def with_bank(text: str) -> RunPlan:
+        (tmp_path / "irt.csv").write_text(text)
+        word = f"selector.irt={tmp_path / 'irt.csv'}"
+        return plan(["task=irt_items", "model=dummy", "selector=adaptive", word])
+
+    assert with_bank(bank).fingerprint == adaptive.fingerprint
+    assert with_bank(bank.replace("0.787", "0.788", 1)).fingerprint != adaptive.fingerprint
+
+
+def test_what_the_back_end_takes_at_once_counts_where_it_decides(adaptive):
+    from lmms.api import plan
+
+    words = "task=irt_items model=dummy selector=adaptive model.batch_size="
+    assert plan(words + "2").fingerprint != adaptive.fingerprint
+    assert plan(words + "64").fingerprint == adaptive.fingerprint
+    fixed = "selector.batch_size=1"
+    first, second = (plan(f"{words}{n} {fixed}").fingerprint for n in (2, 64))
+    assert first == second

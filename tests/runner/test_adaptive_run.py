@@ -319,3 +319,75 @@ def test_wrong_words(bed: Bed, words: list[str], message: str) -> None:
     with pytest.raises(LmmsError) as caught:
         lmms.plan(bed.words(*words))
     assert message in str(caught.value)
+
+
+# ------------------------------------------------------------------------------- kinds of tasks
+
+
+def test_several_tasks_each_with_its_bank_and_log_likelihoods(tmp_path: Path) -> None:
+    words = ["model=dummy", "task=[gsm8k,hellaswag]", "output.html=false"]
+    for task in ("gsm8k", "hellaswag"):
+        ids = tuple(f"{task}_{i}" for i in range(8))
+        bank = ItemBank(ids, [1.0] * 8, [i / 4 - 1 for i in range(8)])  # type: ignore[arg-type]
+        write_bank(tmp_path / f"{task}.csv", bank)
+        words.append(f"selector.irt.{task}={tmp_path / task}.csv")
+    words += ["selector=adaptive", "selector.max_items=5", f"output.dir={tmp_path}"]
+    result = lmms.run(lmms.plan(words))
+    assert result.status == "complete"
+    for label, naming in (("gsm8k", "TASK_INDEX"), ("hellaswag", "TASK_INDEX")):
+        found = block(result, label)
+        assert found["n_answered"] == 5
+        assert found["bank"]["naming"] in (naming, "TASK_ID")
+    names = [m.name for m in result["hellaswag"].metrics]
+    assert names == ["ability", "predicted_acc"]
+    assert result["gsm8k"].metrics[1].filter == "strict-match"
+
+
+def test_without_a_prior_all_wrong_has_no_standard_error(bed: Bed) -> None:
+    bed.task(count=COUNT)
+    words = ["selector=adaptive", bank_of(bed), "selector.max_items=6", "model.kwargs.answer=no"]
+    result = bed.run(*words, "selector.estimation=mle", "output.html=true")
+    ability = result["sums"].metrics[0]
+    assert (ability.value, ability.stderr, ability.ci_low) == (-4.0, None, None)
+    assert any("has no standard error" in warning for warning in result["sums"].warnings)
+    assert block(result, "sums")["interval"] is None
+    assert result.raw["results"]["sums"]["ability_stderr,none"] == "N/A"
+
+
+def test_balance_and_exposure(tmp_path: Path) -> None:
+    word = "model.kwargs.ability=0.2"
+    content = dict(zip(*(_columns(read_bank(TRUE_BANK))), strict=True))
+    result = run_items(tmp_path, word, "selector.balance=true", "selector.max_items=40")
+    asked = [content[f"irt_items/{s['document_id']}"] for s in block(result)["trajectory"]]
+    assert {group: asked.count(group) for group in asked} == dict.fromkeys(asked, 10)
+    first, second = (
+        [
+            step["document_id"]
+            for step in block(
+                run_items(tmp_path / f"{seed}", word, "selector.exposure=5", f"seed={seed}")
+            )["trajectory"]
+        ]
+        for seed in (1, 2)
+    )
+    assert first != second
+
+
+def _columns(bank: ItemBank) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    assert bank.content is not None
+    return bank.ids, bank.content
+
+
+def test_a_changed_document_is_not_asked(bed: Bed, half_right: None) -> None:
+    bed.task(count=10)
+    full = bed.run()
+    digests = tuple(s["doc_hash"][:16] for s in bed.samples(full))
+    word = bank_of(bed, 10, digests=digests)
+    bed.task(count=10, question=lambda i: f"What is {i} plus {100 + (i == 4)}?")
+    result = bed.run("selector=adaptive", word)
+    found = block(result, "sums")
+    assert found["left_out"]["changed"] == 1
+    assert "q4" not in {step["document_id"] for step in found["trajectory"]}
+    assert found["stopped_because"] == "bank_used_up"
+    assert (found["n_answered"], found["predicted"]["n_items"]) == (9, 9)
+    # Everything that the prediction is over was answered: it is the share itself.
+    assert found["predicted"]["value"] == pytest.approx(found["observed_share"])
