@@ -70,19 +70,20 @@ class Selection:
     common_items: bool = False
 
 
-def results_source(folder: Path, wanted: Selection, *, irt: Path | None = None) -> Source:
+def results_source(place: Path | str, wanted: Selection, *, irt: Path | None = None) -> Source:
     """Takes answers from tables; see `lmms.adaptive.result_files`.
 
     Args:
-        folder: The tables.
+        place: The tables.
         wanted: Which part.
         irt: Item parameters, a folder or file; None: those of the folder.
 
     Raises:
         DataError: Something is missing or wrong.
         UnknownNameError: There is no such benchmark or language model.
+        HubError: The Hub cannot be reached.
     """
-    results = read_results(folder, subjects=wanted.subjects, irt=irt)
+    results = read_results(place, subjects=wanted.subjects, irt=irt)
     found, notices = [], []
     for name in wanted.benchmarks or results.benchmarks:
         benchmark, remarks = collect(

@@ -7,23 +7,37 @@ column of scores per checkpoint, in the order of training:
                                     `lm_eval_results/` or `data/lm_eval_results/`, as in the data
                                     set allenai/fluid-benchmarking
     <lm>/<benchmark>.csv            one table per language model and benchmark
+
+The name of that data set is taken in place of a folder: its tables are fetched from the Hub.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lmms.adaptive.bank import ItemBank, listed_ids, read_bank, repeated
+from lmms.adaptive.bank import ItemBank, listed_ids, read_bank
+from lmms.adaptive.errors import ResponsesError
 from lmms.adaptive.experiment import BenchmarkResponses
+from lmms.adaptive.loaders import (
+    REPOSITORY,
+    ScoreTable,
+    as_responses,
+    benchmark_of,
+    load_irt_model,
+    load_lm_eval_results,
+    load_open_llm_leaderboard_results,
+    mean_leaderboard_ability,
+    read_scores,
+)
 from lmms.errors import DataError, UnknownNameError
 
+REFERENCE_MODELS = ("amber-7b", "k2-65b", "olmo1-7b", "olmo2-7b", "pythia-7b", "pythia-3b")
+"""The paper's language models in the order of the reference implementation."""
 REFERENCE_ORDER = (
     "arc_challenge",
     "gsm8k",
@@ -38,108 +52,43 @@ _BANKS = ("data/irt_models", "irt_models")
 _LEADERBOARD = ("data/open_llm_leaderboard_results.json", "open_llm_leaderboard_results.json")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ScoreTable:
-    """One table of results.
-
-    Attributes:
-        path: Where it was read.
-        items: Item ids.
-        checkpoints: Names of the columns, in their order.
-        responses: 1 where the score is at least 0.5, else 0; int8 of shape (items, checkpoints).
-    """
-
-    path: Path
-    items: tuple[str, ...]
-    checkpoints: tuple[str, ...]
-    responses: NDArray[np.int8]
-
-
-def read_score_table(path: Path) -> ScoreTable:
-    """Reads one table of scores; a score of at least 0.5 is a right answer.
+def read_responses_table(path: Path) -> ScoreTable:
+    """Reads one table of scores as responses; a score of at least 0.5 is a right answer.
 
     Raises:
         DataError: The file cannot be read, has no items or checkpoints, an id or a column twice,
             or a cell that is no number.
     """
+    table = read_scores(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            header, *rows = list(csv.reader(stream)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the results cannot be read: {error}", origin=str(path)) from error
-    rows = [row for row in rows if row]
-    checkpoints = tuple(name.strip() for name in header[1:])
-    if not rows or not checkpoints:
-        raise DataError(
-            f"the table has {len(rows)} items and {len(checkpoints)} checkpoints",
-            origin=str(path),
-            allowed="item ids in the first column, then a column of scores per checkpoint",
-        )
-    items = tuple(row[0] for row in rows)
-    for what, names in (("item", items), ("column", checkpoints)):
-        if twice := repeated(names):
-            raise DataError(
-                f"{len(twice)} {what}s stand in the table twice: {listed_ids(twice)}",
-                origin=str(path),
-            )
-    scores = _scores([row[1:] for row in rows], items, checkpoints, path)
-    return ScoreTable(path, items, checkpoints, (scores >= 0.5).astype(np.int8))
+        return ScoreTable(table.ids, table.columns, as_responses(table))
+    except ResponsesError as error:
+        error.origin = error.origin or str(path)
+        raise
 
 
-def _scores(
-    cells: list[list[str]], items: Sequence[str], checkpoints: Sequence[str], path: Path
-) -> NDArray[np.float64]:
-    for item, row in zip(items, cells, strict=True):
-        if len(row) != len(checkpoints):
-            raise DataError(
-                f"item {item} has {len(row)} scores for {len(checkpoints)} checkpoints",
-                origin=str(path),
-            )
-    try:
-        scores = np.array(cells, dtype=np.float64)
-        if np.isfinite(scores).all():
-            return scores
-    except ValueError:
-        pass
-    for item, row in zip(items, cells, strict=True):
-        for checkpoint, cell in zip(checkpoints, row, strict=True):
-            if not _is_finite(cell):
-                raise DataError(
-                    f"the score of item {item} at checkpoint {checkpoint} is {cell!r}, no number",
-                    origin=str(path),
-                )
-    raise DataError("the scores are no numbers", origin=str(path))
-
-
-def _is_finite(cell: str) -> bool:
-    try:
-        return bool(np.isfinite(float(cell)))
-    except ValueError:
-        return False
-
-
-def benchmark_of(item: str) -> str:
+def benchmark_name(item: str) -> str:
     """Returns the benchmark of an item id.
 
     `<task>/<document>` belongs to its task; otherwise the rule of the reference implementation
-    holds: everything before the last underscore, and any id that starts with `mmlu` to `mmlu`.
+    holds, see `lmms.adaptive.loaders.benchmark_of`.
     """
-    if "/" in item:
-        return item.partition("/")[0]
-    return "mmlu" if item.startswith("mmlu") else item.rpartition("_")[0] or item
+    return item.partition("/")[0] if "/" in item else benchmark_of(item) or item
 
 
 class Parameters:
-    """Item parameters of several benchmarks: a folder of `<benchmark>.csv`, or one file.
+    """Item parameters of several benchmarks: a folder of `<benchmark>.csv`, one file, or the Hub's.
 
     Args:
-        path: The folder or file; None: there are none.
+        place: The folder or file, or the name of the data set; None: there are none.
 
     Raises:
         DataError: There is nothing under that path, or the folder has no table.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, place: Path | str | None) -> None:
+        self._hub = isinstance(place, str)
+        path = None if place is None or isinstance(place, str) else place
         self._file = path if path is not None and path.is_file() else None
         self._tables: dict[str, Path] = {}
         if path is None or self._file is not None:
@@ -155,10 +104,13 @@ class Parameters:
 
         Raises:
             DataError: There are none, or the table is wrong.
+            HubError: The Hub cannot be reached.
         """
+        if self._hub:
+            return load_irt_model(REPOSITORY, f"data/irt_models/{benchmark}.csv")
         if self._file is not None:
             bank = read_bank(self._file)
-            chosen = [i for i, item in enumerate(bank.ids) if benchmark_of(item) == benchmark]
+            chosen = [i for i, item in enumerate(bank.ids) if benchmark_name(item) == benchmark]
             if chosen:
                 return bank.subset(chosen)
         elif benchmark in self._tables:
@@ -177,13 +129,11 @@ class ResultFolder:
     """What a folder of results holds.
 
     Attributes:
-        folder: Where it is.
         tables: Per language model and benchmark its table.
         parameters: Of the items.
         start_abilities: Per benchmark the mean ability of the leaderboard's models, if known.
     """
 
-    folder: Path
     tables: Mapping[str, Mapping[str, ScoreTable]]
     parameters: Parameters
     start_abilities: Mapping[str, float]
@@ -201,21 +151,29 @@ def in_order(benchmarks: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_results(
-    folder: Path, *, subjects: Sequence[str] | None = None, irt: Path | None = None
+    place: Path | str, *, subjects: Sequence[str] | None = None, irt: Path | None = None
 ) -> ResultFolder:
-    """Reads a folder of results.
+    """Reads a folder of results, or the paper's from the Hub.
 
     Args:
-        folder: In one of the layouts above.
+        place: A folder in one of the layouts above, or `allenai/fluid-benchmarking`.
         subjects: The language models to read; None: all.
         irt: Item parameters, see `Parameters`; None: `irt_models` in the folder.
 
     Raises:
         DataError: There is no such folder, there are no results in it, or a table is wrong.
         UnknownNameError: It has no such language model.
+        HubError: The Hub cannot be reached.
     """
+    folder = Path(place)
+    if str(place) == REPOSITORY and not folder.is_dir():
+        return _from_hub(subjects, irt)
     if not folder.is_dir():
-        raise DataError(f"there is no folder {str(folder)!r}", origin="--results")
+        raise DataError(
+            f"there is no folder {str(place)!r}",
+            origin="--results",
+            allowed=f"a folder of result tables, or {REPOSITORY} from the Hub",
+        )
     home = next(folder / name for name in _RESULTS if (folder / name).is_dir())
     whole = {f.stem: f for f in sorted(home.glob("*.csv"))}
     split = {
@@ -231,12 +189,23 @@ def read_results(
             allowed="<lm>.csv, or <lm>/<benchmark>.csv",
         )
     chosen = _chosen(subjects, [*whole, *split])
-    tables = {lm: _by_benchmark(read_score_table(whole[lm])) for lm in chosen if lm in whole}
+    tables: dict[str, dict[str, ScoreTable]] = {}
     for lm in chosen:
-        if lm in split:
-            more = {name: read_score_table(file) for name, file in split[lm].items()}
-            tables[lm] = {**tables.get(lm, {}), **more}
-    return ResultFolder(folder, {lm: tables[lm] for lm in chosen}, *_parameters(folder, irt))
+        tables[lm] = _by_benchmark(read_responses_table(whole[lm])) if lm in whole else {}
+        for name, file in split.get(lm, {}).items():
+            tables[lm][name] = read_responses_table(file)
+    own = next((folder / name for name in _BANKS if (folder / name).is_dir()), None)
+    return ResultFolder(tables, Parameters(irt or own), _start_abilities(folder))
+
+
+def _from_hub(subjects: Sequence[str] | None, irt: Path | None) -> ResultFolder:
+    chosen = REFERENCE_MODELS if subjects is None else _chosen(subjects, REFERENCE_MODELS)
+    tables = {
+        lm: _by_benchmark(load_lm_eval_results(REPOSITORY, f"data/lm_eval_results/{lm}.csv"))
+        for lm in chosen
+    }
+    starts = read_leaderboard(load_open_llm_leaderboard_results(REPOSITORY), REPOSITORY)
+    return ResultFolder(tables, Parameters(irt or REPOSITORY), starts)
 
 
 def _chosen(subjects: Sequence[str] | None, known: Sequence[str]) -> list[str]:
@@ -250,45 +219,36 @@ def _chosen(subjects: Sequence[str] | None, known: Sequence[str]) -> list[str]:
 
 def _by_benchmark(table: ScoreTable) -> dict[str, ScoreTable]:
     rows: dict[str, list[int]] = {}
-    for position, item in enumerate(table.items):
-        rows.setdefault(benchmark_of(item), []).append(position)
+    for position, item in enumerate(table.ids):
+        rows.setdefault(benchmark_name(item), []).append(position)
     return {
-        name: ScoreTable(
-            table.path,
-            tuple(table.items[i] for i in chosen),
-            table.checkpoints,
-            table.responses[chosen],
-        )
-        for name, chosen in rows.items()
+        name: ScoreTable(tuple(table.ids[i] for i in at), table.columns, table.values[at])
+        for name, at in rows.items()
     }
 
 
-def _parameters(folder: Path, irt: Path | None) -> tuple[Parameters, dict[str, float]]:
-    own = next((folder / name for name in _BANKS if (folder / name).is_dir()), None)
+def _start_abilities(folder: Path) -> dict[str, float]:
     file = next((folder / name for name in _LEADERBOARD if (folder / name).is_file()), None)
-    starts = {} if file is None else read_leaderboard(file)
-    return Parameters(own if irt is None else irt), starts
+    if file is None:
+        return {}
+    return read_leaderboard(load_open_llm_leaderboard_results(file), str(file))
 
 
-def read_leaderboard(file: Path) -> dict[str, float]:
+def read_leaderboard(results: Mapping[str, Any], origin: str) -> dict[str, float]:
     """Returns the mean ability of the leaderboard's models per benchmark.
 
     Args:
-        file: {benchmark: {"ability": {model: ability}}} as JSON.
+        results: {benchmark: {"ability": {model: ability}}}.
+        origin: Where they are from.
 
     Raises:
-        DataError: The file is another one.
+        DataError: A benchmark has no abilities.
     """
     try:
-        content = json.loads(file.read_text("utf-8"))
-        abilities = {name: list(entry["ability"].values()) for name, entry in content.items()}
-        return {name: float(np.mean(values)) for name, values in abilities.items() if values}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"the leaderboard's abilities cannot be read: {type(error).__name__}: {error}",
-            origin=str(file),
-            allowed='{"benchmark": {"ability": {"model": 0.5}}}',
-        ) from error
+        return {name: mean_leaderboard_ability(results, name) for name in results}
+    except DataError as error:
+        error.origin = origin
+        raise
 
 
 def collect(
@@ -313,16 +273,16 @@ def collect(
         raise UnknownNameError("benchmark", benchmark, results.benchmarks, origin="--benchmarks")
     tables = {lm: t[benchmark] for lm, t in results.tables.items() if benchmark in t}
     bank = results.parameters.bank(benchmark) if needs_bank else None
-    groups = {f"the results of {lm}": table.items for lm, table in tables.items()}
+    groups = {f"the results of {lm}": table.ids for lm, table in tables.items()}
     if bank is not None:
         groups = {"the item parameters": bank.ids, **groups}
     items, notices = join_items(benchmark, groups, common_items=common_items)
-    place = [{item: i for i, item in enumerate(table.items)} for table in tables.values()]
+    place = [{item: i for i, item in enumerate(table.ids)} for table in tables.values()]
     answers = [
-        table.responses[[at[item] for item in items]].T
+        table.values[[at[item] for item in items]].T
         for table, at in zip(tables.values(), place, strict=True)
     ]
-    rows = tuple((lm, name) for lm, table in tables.items() for name in table.checkpoints)
+    rows = tuple((lm, name) for lm, table in tables.items() for name in table.columns)
     return BenchmarkResponses(
         name=benchmark,
         items=items,

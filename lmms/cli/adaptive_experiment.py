@@ -129,7 +129,7 @@ def _source(arguments: Arguments, protocol: Protocol) -> Source:
     )
     irt = arguments.value("--irt")
     if (folder := arguments.value("--results")) is not None:
-        found = sources.results_source(Path(folder), wanted, irt=None if irt is None else Path(irt))
+        found = sources.results_source(folder, wanted, irt=None if irt is None else Path(irt))
     elif arguments.has("--simulated"):
         found = _simulated(arguments, wanted)
     else:

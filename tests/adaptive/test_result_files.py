@@ -8,12 +8,11 @@ import pytest
 
 from lmms.adaptive import ItemBank, write_bank
 from lmms.adaptive.result_files import (
-    benchmark_of,
+    benchmark_name,
     collect,
     in_order,
-    read_leaderboard,
+    read_responses_table,
     read_results,
-    read_score_table,
 )
 from lmms.errors import DataError, UnknownNameError
 
@@ -118,35 +117,35 @@ def test_benchmarks_come_in_the_order_of_the_reference() -> None:
     ],
 )
 def test_an_id_names_its_benchmark(item: str, benchmark: str) -> None:
-    assert benchmark_of(item) == benchmark
+    assert benchmark_name(item) == benchmark
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "0 items and 0 checkpoints"),
-        ("id\na\n", "1 items and 0 checkpoints"),
-        ("id,1\n", "0 items and 1 checkpoints"),
-        ("id,1\na,1\na,0\n", "1 items stand in the table twice: a"),
-        ("id,1,1\na,1,0\n", "1 columns stand in the table twice: 1"),
-        ("id,1,2\na,1\n", "item a has 1 scores for 2 checkpoints"),
-        ("id,1,2\na,1,x\n", "item a at checkpoint 2 is 'x'"),
-        ("id,1,2\na,1,\n", "item a at checkpoint 2 is ''"),
-        ("id,1,2\na,1,nan\n", "item a at checkpoint 2 is 'nan'"),
+        ("", "no scores"),
+        ("id\na\n", "no scores"),
+        ("id,1\n", "no scores"),
+        ("id,1\na,1\na,0\n", "items occur more than once: a"),
+        ("id,1,1\na,1,0\n", "columns occur more than once: 1"),
+        ("id,1,2\na,1,0,1\n", "the item 'a' cannot be read"),
+        ("id,1,2\na,1,x\n", "the item 'a' cannot be read"),
+        ("id,1,2\na,1,\n", "1 of 2 scores are missing: items a"),
+        ("id,1,2\na,1,nan\n", "1 of 2 scores are missing: items a"),
     ],
 )
 def test_a_wrong_table_is_one_clear_error(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "t.csv"
     file.write_text(content)
     with pytest.raises(DataError, match=message) as caught:
-        read_score_table(file)
+        read_responses_table(file)
     assert caught.value.origin == str(file)
 
 
 def test_scores_of_half_and_more_are_right(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     file.write_text(TABLE)
-    assert np.array_equal(read_score_table(file).responses, [[0, 1], [1, 0], [1, 1]])
+    assert np.array_equal(read_responses_table(file).values, [[0, 1], [1, 0], [1, 1]])
 
 
 def test_a_folder_without_results_is_one_clear_error(tmp_path: Path) -> None:
@@ -171,8 +170,32 @@ def test_unknown_names_are_refused_with_the_nearest(hub: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"arc": {"accuracy": {}}}'])
-def test_another_leaderboard_file_is_refused(tmp_path: Path, content: str) -> None:
-    file = tmp_path / "l.json"
+def test_another_leaderboard_file_is_refused(hub: Path, content: str) -> None:
+    file = hub / "data/open_llm_leaderboard_results.json"
     file.write_text(content)
-    with pytest.raises(DataError, match="leaderboard"):
-        read_leaderboard(file)
+    with pytest.raises(DataError) as caught:
+        read_results(hub)
+    assert caught.value.origin == str(file)
+
+
+def test_the_papers_results_are_fetched_from_the_hub(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def download(*, repo_id: str, filename: str, repo_type: str, local_files_only: bool) -> str:
+        asked.append((repo_id, filename, repo_type))
+        return str(hub / filename)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    results = read_results("allenai/fluid-benchmarking", subjects=["amber-7b", "pythia-3b"])
+    found, _ = collect(results, "arc_challenge", needs_bank=True, common_items=False)
+    local, _ = collect(read_results(hub), "arc_challenge", needs_bank=True, common_items=False)
+    assert found.rows == local.rows
+    assert found.start_ability == local.start_ability
+    assert found.bank is not None
+    assert local.bank is not None
+    assert found.bank.digest == local.bank.digest
+    assert ("allenai/fluid-benchmarking", "data/irt_models/arc_challenge.csv", "dataset") in asked
+    with pytest.raises(UnknownNameError, match="subject 'gpt'"):
+        read_results("allenai/fluid-benchmarking", subjects=["gpt"])
