@@ -5,11 +5,8 @@ The page loads nothing and runs nothing, like a run's report, whose style sheet 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,7 @@ import numpy as np
 from lmms.adaptive.fit_statistics import FloatArray, ItemFit, SuspiciousItem
 from lmms.adaptive.fitting import FittedBank
 from lmms.adaptive.responses import MISSING
-from lmms.report.line_plots import Axis, Series, line_plot
+from lmms.report.xy_plots import Axis, Series, xy_plot
 from lmms.statistics.intervals import wilson_interval
 
 SCHEMA = "lmms-fit/1"
@@ -123,42 +120,31 @@ def html_report(
         suspicious: `suspicious_items` of both.
         title: What was fitted.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    from lmms.report.wording import displayable
+    from lmms.report.markup import style_sheet, templates
 
-    environment = Environment(
-        loader=PackageLoader("lmms.adaptive"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda v: (
-            displayable(v) if isinstance(v, str) and not hasattr(v, "__html__") else v
-        ),
-    )
-    templates = resources.files("lmms.report").joinpath("templates")
-    style = "\n".join(
-        templates.joinpath(name).read_text("utf-8") for name in ("report.css", "line_plots.css")
-    )
+    style, style_hash = style_sheet()
     rows = list(_item_rows(fitted, fit))
-    return environment.get_template("fit.html.j2").render(
-        title=title,
-        # The style sheet is ours; its hash in the policy is over exactly these bytes.
-        style=Markup(style),
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        facts=list(_facts(fitted)),
-        warnings=fitted.warnings,
-        plots=[(name, Markup(plot)) for name, plot in _plots(fitted)],
-        curves=[
-            (fitted.bank.ids[i], Markup(_item_plot(fitted, i)))
-            for i in _chosen(fitted, [s.item for s in suspicious])
-        ],
-        suspicious=suspicious[:_SHOWN_SUSPICIOUS],
-        suspicious_left=max(0, len(suspicious) - _SHOWN_SUSPICIOUS),
-        rows=rows[:_SHOWN_ITEMS],
-        rows_left=max(0, len(rows) - _SHOWN_ITEMS),
+    return (
+        templates("lmms.adaptive")
+        .get_template("fit.html.j2")
+        .render(
+            title=title,
+            style=style,
+            style_hash=style_hash,
+            facts=list(_facts(fitted)),
+            warnings=fitted.warnings,
+            plots=[(name, Markup(plot)) for name, plot in _plots(fitted)],
+            curves=[
+                (fitted.bank.ids[i], Markup(_item_plot(fitted, i)))
+                for i in _chosen(fitted, [s.item for s in suspicious])
+            ],
+            suspicious=suspicious[:_SHOWN_SUSPICIOUS],
+            suspicious_left=max(0, len(suspicious) - _SHOWN_SUSPICIOUS),
+            rows=rows[:_SHOWN_ITEMS],
+            rows_left=max(0, len(rows) - _SHOWN_ITEMS),
+        )
     )
 
 
@@ -197,7 +183,7 @@ def _scale_plot(fitted: FittedBank) -> str:
         counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
         return [float(v) for v in counts / len(values)]
 
-    return line_plot(
+    return xy_plot(
         [
             Series("subjects' abilities", middles, shares(fitted.abilities), "bars", color=1),
             Series("items' difficulties", middles, shares(fitted.bank.b), "steps", color=4),
@@ -217,13 +203,13 @@ def _information_plots(fitted: FittedBank) -> tuple[str, str]:
     axis = Axis("ability", float(abilities[0]), float(abilities[-1]))
     positions = abilities.tolist()
     return (
-        line_plot(
+        xy_plot(
             [Series("", positions, information.tolist(), color=3)],
             title="information of all items together",
             x=axis,
             y=Axis("information", 0.0),
         ),
-        line_plot(
+        xy_plot(
             [Series("", positions, [float(v) if v <= unit else None for v in stderr])],
             title="standard error of ability when every item is asked",
             x=axis,
@@ -245,7 +231,7 @@ def _item_map(fitted: FittedBank) -> str:
             series.append(
                 Series(label, bank.b[part].tolist(), bank.a[part].tolist(), "dots", color=color)
             )
-    return line_plot(
+    return xy_plot(
         series,
         title="discrimination and difficulty of the items",
         x=Axis("difficulty b"),
@@ -275,7 +261,7 @@ def _item_plot(fitted: FittedBank, item: int) -> str:
     groups = [g for g in np.array_split(order, min(_GROUPS, len(order))) if len(g)]
     shares = [float(np.mean(answers[g] == 1)) for g in groups]
     intervals = [wilson_interval(float(np.sum(answers[g] == 1)), len(g)) for g in groups]
-    return line_plot(
+    return xy_plot(
         [
             Series("", abilities.tolist(), curve),
             Series("", abilities.tolist(), information, color=0),

@@ -1,4 +1,4 @@
-"""`lmms adaptive`: item response models. The subcommand is found before it is imported."""
+"""`lmms adaptive`: item response models and experiments; the subcommand is imported alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final
 from lmms.errors import ConfigError, UnknownNameError
 
 SUBCOMMANDS: Final[Mapping[str, str]] = {
+    "analyse": "adaptive_analyse",
+    "experiment": "adaptive_experiment",
     "fit": "adaptive_fit",
 }
 """Subcommand to its module in `lmms.cli`."""

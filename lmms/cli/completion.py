@@ -44,7 +44,7 @@ complete -c lmms -f -a '(lmms completion --words -- (commandline -cp) 2>/dev/nul
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 _MEDIA_COMMANDS = ("build-lance", "doctor", "frames", "probe")
-_ADAPTIVE_COMMANDS = ("fit",)
+_ADAPTIVE_COMMANDS = ("analyse", "experiment", "fit")
 _LISTS = ("tasks", "models", "groups", "experiments")
 _KEYS = ("limit=", "seed=", "num_fewshot=", "repeats=", "output.dir=")
 _GENERATION = ("do_sample=", "max_new_tokens=", "temperature=", "top_k=", "top_p=", "seed=")
@@ -68,6 +68,16 @@ _FLAGS = {
         *("--quiet", "--help"),
     ),
     "adaptive": ("--json", "--help"),
+    "adaptive analyse": (
+        *("--html", "--pairs", "--sizes", "--draws", "--seed", "--confidence"),
+        *("--json", "--help"),
+    ),
+    "adaptive experiment": (
+        *("--results", "--simulated", "--output", "--sizes", "--methods", "--benchmarks"),
+        *("--subjects", "--irt", "--common-items", "--seed", "--start-ability", "--banks"),
+        *("--history-seed", "--metric", "--threshold", "--checkpoint-from", "--output-dir"),
+        *("--quiet", "--json", "--help"),
+    ),
     "adaptive fit": (
         *("--output", "--report", "--task", "--metric", "--threshold", "--model", "--compat"),
         *("--min-subjects", "--keep-negative", "--output-dir", "--json", "--help"),

@@ -20,7 +20,7 @@ Commands
   show RUN         a finished or running run; --samples TASK, --yaml, --json
   compare A B      two runs on the same documents; --fail-if, --json, --html
   power            how many samples show a difference of --effect 3pp
-  adaptive WHAT    item response models: fit
+  adaptive WHAT    item response models: fit; experiment, analyse
   version          versions of what can change a result
   completion SHELL the script for bash, zsh or fish
 
@@ -191,7 +191,7 @@ Normal approximation of the two-sided paired test.
 """
 
 ADAPTIVE = """\
-lmms adaptive fit FILE | RUNS... [-o irt.csv]: item parameters from answers
+lmms adaptive fit FILE | RUNS: item parameters from answers
 
   lmms adaptive fit responses.jsonl -o irt.csv --report fit.html
   lmms adaptive fit outputs/2026*-qwen* --task mmmu_val -o irt.csv
@@ -199,7 +199,6 @@ lmms adaptive fit FILE | RUNS... [-o irt.csv]: item parameters from answers
   FILE is .jsonl with {"subject_id": ..., "responses": {item: 0 or 1}} a line,
   or .csv with a row per item and a column per subject. Of runs, each is a
   subject and each document an item; failed samples are missing.
-
   -o, --output FILE    the item bank: item_id, a, b, stderr_a, stderr_b, digest
   --report FILE        a page: curves, information, suspicious items
   --task, --metric     of runs; without, the only task, the first metric
@@ -208,9 +207,26 @@ lmms adaptive fit FILE | RUNS... [-o irt.csv]: item parameters from answers
   --min-subjects N     leaves out items with fewer answers
   --keep-negative      keeps items that better subjects solve less often
   --compat fluid       the wider scale of Fluid Benchmarking's models
-  --output-dir DIR     where names of runs are looked for, --json, --debug
+  --output-dir DIR     where names of runs are looked for, --json
+  Abilities are N(0, 1); below 30 subjects parameters rest on their priors.
 
-Abilities are N(0, 1); below 30 subjects parameters rest on their priors.
+lmms adaptive experiment --results FOLDER | --simulated | RUNS
+  every method of Fluid Benchmarking's paper on every checkpoint, as rows
+
+  -o, --output PATH    PATH.jsonl and PATH.parquet: results/experiment
+  --sizes N,N,...      of the samples, or reference; --methods, --benchmarks,
+                       --subjects NAME,NAME   only these
+  --irt FILE | FOLDER  the item banks; --common-items: only items they share
+  --seed N, --start-ability ABILITY, --quiet, --json
+  --banks fitted | true, --history-seed N    of the simulated history
+  --metric, --threshold, --checkpoint-from PATTERN, --output-dir    of runs
+
+lmms adaptive analyse EXPERIMENT.parquet
+  efficiency, validity, variance and saturation of each method
+
+  --html FILE          a page with charts; --json
+  --pairs A:B,C:D      benchmarks that measure the same skill
+  --sizes N,N,...      only these; --draws N, --seed N, --confidence SHARE
 """
 
 VERSION = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -151,3 +152,12 @@ def test_scores_between_right_and_wrong(lmms, tmp_path: Path) -> None:
     assert "'t/3' is 0.4" in result.err
     assert "--threshold 0.5" in result.err
     assert lmms("adaptive", "fit", str(file), "--threshold", "0.5").code == 0
+
+
+def test_every_subcommand_is_there_and_in_the_help(lmms) -> None:
+    from lmms.cli.adaptive import SUBCOMMANDS
+
+    text = lmms("adaptive", "--help").out
+    for name, module in SUBCOMMANDS.items():
+        assert callable(importlib.import_module(f"lmms.cli.{module}").main)
+        assert f"lmms adaptive {name}" in text

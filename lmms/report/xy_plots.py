@@ -1,7 +1,7 @@
 """Plots over two axes, drawn as plain SVG: curves with bands, points and bars.
 
 As in `lmms.report.plots` there is no script and no colour: classes (`series-1`, …) get their
-colours from the style sheet `templates/line_plots.css`.
+colours from the page's style sheet.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Frame:
         return self.height - _BOTTOM - share * (self.height - self.top - _BOTTOM)
 
 
-def line_plot(
+def xy_plot(
     series: Sequence[Series],
     *,
     title: str,
@@ -105,7 +105,7 @@ def line_plot(
     top = _TOP + (_LEGEND if legend else 0)
     frame = _Frame(width, height, x_low, x_high, y_low, y_high, top)
     parts = [
-        f'<svg class="plot lines" viewBox="0 0 {width} {height}" role="img" '
+        f'<svg class="plot xy" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(title)}">',
         *_axes(frame, x, y),
     ]
