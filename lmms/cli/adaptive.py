@@ -12,6 +12,7 @@ SUBCOMMANDS: Final[Mapping[str, str]] = {
     "analyse": "adaptive_analyse",
     "experiment": "adaptive_experiment",
     "fit": "adaptive_fit",
+    "replay": "adaptive_replay",
 }
 """Subcommand to its module in `lmms.cli`."""
 

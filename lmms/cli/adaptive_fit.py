@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmms.cli import console
+from lmms.cli.adaptive_inputs import number, read_subjects
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
 from lmms.errors import ConfigError, DataError
 
@@ -28,14 +29,16 @@ _FLAGS = {
     "--metric": "METRIC",
     "--output-dir": "DIR",
 }
-_RESPONSE_FILES = (".jsonl", ".csv")
+_EXAMPLE = "lmms adaptive fit responses.jsonl -o irt.csv"
 _SHOWN_SUSPICIOUS = 10
 
 
 def main(words: Sequence[str]) -> int:
     """Fits a bank, writes it, and says what was found."""
     arguments = read_arguments(words, _FLAGS, command="adaptive fit")
-    responses = _enough_answers(_responses(arguments), arguments)
+    responses = _enough_answers(
+        read_subjects(arguments, command="adaptive fit", example=_EXAMPLE), arguments
+    )
 
     from lmms.adaptive.fit_statistics import item_fit, suspicious_items
     from lmms.adaptive.fitting import fit_bank
@@ -70,52 +73,9 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _responses(arguments: Arguments) -> ResponseMatrix:
-    from lmms.adaptive.responses import read_responses, responses_from_runs
-
-    words = arguments.words
-    threshold = _number(arguments, "--threshold", float)
-    if not words:
-        raise ConfigError(
-            "lmms adaptive fit needs responses",
-            origin="command line",
-            allowed="a file of responses (.jsonl, .csv), or runs",
-            hint="lmms adaptive fit responses.jsonl -o irt.csv",
-        )
-    files = [w for w in words if Path(w).suffix.lower() in _RESPONSE_FILES]
-    if not files:
-        return responses_from_runs(
-            words,
-            arguments.value("--task"),
-            arguments.value("--metric"),
-            threshold,
-            output_dir=arguments.value("--output-dir") or "outputs",
-        )
-    if len(words) > 1:
-        raise ConfigError(
-            f"{files[0]!r} is a file of responses, and there are {len(words) - 1} more words",
-            origin="command line",
-            allowed="one file of responses, or any number of runs",
-        )
-    for flag in ("--task", "--metric"):
-        if arguments.value(flag) is not None:
-            raise ConfigError(f"{flag} belongs to runs, not to a file", origin="command line")
-    return read_responses(files[0], threshold=threshold)
-
-
-def _number(arguments: Arguments, flag: str, kind: Callable[[str], float]) -> float | None:
-    text = arguments.value(flag)
-    if text is None:
-        return None
-    try:
-        return kind(text)
-    except ValueError:
-        raise ConfigError(f"{flag} {text!r} is no number", origin=flag) from None
-
-
 def _enough_answers(responses: ResponseMatrix, arguments: Arguments) -> ResponseMatrix:
     """Leaves out the items that fewer than `--min-subjects` subjects answered."""
-    least = _number(arguments, "--min-subjects", int)
+    least = number(arguments, "--min-subjects", int)
     if least is None:
         return responses
     import numpy as np

@@ -44,7 +44,7 @@ complete -c lmms -f -a '(lmms completion --words -- (commandline -cp) 2>/dev/nul
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 _MEDIA_COMMANDS = ("build-lance", "doctor", "frames", "probe")
-_ADAPTIVE_COMMANDS = ("analyse", "experiment", "fit")
+_ADAPTIVE_COMMANDS = ("analyse", "experiment", "fit", "replay")
 _LISTS = ("tasks", "models", "groups", "experiments")
 _KEYS = ("limit=", "seed=", "num_fewshot=", "repeats=", "output.dir=")
 _GENERATION = ("do_sample=", "max_new_tokens=", "temperature=", "top_k=", "top_p=", "seed=")
@@ -81,6 +81,10 @@ _FLAGS = {
     "adaptive fit": (
         *("--output", "--report", "--task", "--metric", "--threshold", "--model", "--compat"),
         *("--min-subjects", "--keep-negative", "--output-dir", "--json", "--help"),
+    ),
+    "adaptive replay": (
+        *("--irt", "--max-items", "--se", "--estimation", "--start", "--steps", "--task"),
+        *("--metric", "--threshold", "--output-dir", "--json", "--help"),
     ),
     "ls": ("--match", "--json", "--task-path", "--config-dir", "--help"),
     "media": ("--json", "--help"),

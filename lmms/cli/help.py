@@ -20,7 +20,7 @@ Commands
   show RUN         a finished or running run; --samples TASK, --yaml, --json
   compare A B      two runs on the same documents; --fail-if, --json, --html
   power            how many samples show a difference of --effect 3pp
-  adaptive WHAT    item response models: fit; experiment, analyse
+  adaptive WHAT    item response models: fit, replay; experiment, analyse
   version          versions of what can change a result
   completion SHELL the script for bash, zsh or fish
 
@@ -209,6 +209,14 @@ lmms adaptive fit FILE | RUNS: item parameters from answers
   --compat fluid       the wider scale of Fluid Benchmarking's models
   --output-dir DIR     where names of runs are looked for, --json
   Abilities are N(0, 1); below 30 subjects parameters rest on their priors.
+
+lmms adaptive replay FILE | RUNS --irt irt.csv
+  what an adaptive run would have found, on answers that are there
+
+  --max-items N        items asked at most (100); --se SE: stops earlier
+  --estimation map     map, mle or eap; --start ABILITY: of the first item
+  --steps              every item, answer and ability; --json: always has them
+  --task, --metric, --threshold, --output-dir    as above
 
 lmms adaptive experiment --results FOLDER | --simulated | RUNS
   every method of Fluid Benchmarking's paper on every checkpoint, as rows

@@ -1,0 +1,77 @@
+"""Whose answers a command of item response models works on: a file of responses, or runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lmms.cli.arguments import Arguments
+from lmms.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lmms.adaptive.responses import ResponseMatrix
+
+RESPONSE_FILES: Final = (".jsonl", ".csv")
+
+
+def read_subjects(arguments: Arguments, *, command: str, example: str) -> ResponseMatrix:
+    """Reads the answers that a command's words name: one file of responses, or runs.
+
+    Takes the flags `--task`, `--metric`, `--threshold` and `--output-dir`.
+
+    Args:
+        arguments: Of the command.
+        command: For messages.
+        example: A command line that is right.
+
+    Raises:
+        ConfigError: No words, or words and flags that do not belong together.
+        DataError: As `read_responses` and `responses_from_runs` raise.
+        PlanError: There is no such run.
+    """
+    from lmms.adaptive.responses import read_responses, responses_from_runs
+
+    words = arguments.words
+    threshold = number(arguments, "--threshold", float)
+    if not words:
+        raise ConfigError(
+            f"lmms {command} needs responses",
+            origin="command line",
+            allowed="a file of responses (.jsonl, .csv), or runs",
+            hint=example,
+        )
+    files = [w for w in words if Path(w).suffix.lower() in RESPONSE_FILES]
+    if not files:
+        return responses_from_runs(
+            words,
+            arguments.value("--task"),
+            arguments.value("--metric"),
+            threshold,
+            output_dir=arguments.value("--output-dir") or "outputs",
+        )
+    if len(words) > 1:
+        raise ConfigError(
+            f"{files[0]!r} is a file of responses, and there are {len(words) - 1} more words",
+            origin="command line",
+            allowed="one file of responses, or any number of runs",
+        )
+    for flag in ("--task", "--metric"):
+        if arguments.value(flag) is not None:
+            raise ConfigError(f"{flag} belongs to runs, not to a file", origin="command line")
+    return read_responses(files[0], threshold=threshold)
+
+
+def number(arguments: Arguments, flag: str, kind: Callable[[str], float]) -> float | None:
+    """Returns the number after a flag, None if it was not given.
+
+    Raises:
+        ConfigError: It is no number.
+    """
+    text = arguments.value(flag)
+    if text is None:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigError(f"{flag} {text!r} is no number", origin=flag) from None
