@@ -44,8 +44,7 @@ _DEFAULT_OUTPUT = "results/experiment"
 
 def main(words: Sequence[str]) -> int:
     """Runs an experiment and writes its rows."""
-    spelled = ["--output" + w[2:] if w == "-o" or w.startswith("-o=") else w for w in words]
-    arguments = read_arguments(spelled, _FLAGS, command="adaptive experiment")
+    arguments = read_arguments(words, _FLAGS, command="adaptive experiment")
     _check_source(arguments)
     from lmms.adaptive.experiment import run_experiment
     from lmms.adaptive.experiment_files import protocol_facts, write_experiment

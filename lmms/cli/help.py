@@ -218,23 +218,35 @@ lmms adaptive replay FILE | RUNS --irt irt.csv
   --steps              every item, answer and ability; --json: always has them
   --task, --metric, --threshold, --output-dir    as above
 
-lmms adaptive experiment --results FOLDER | --simulated | RUNS
-  every method of Fluid Benchmarking's paper on every checkpoint, as rows
+lmms adaptive experiment --simulated | --results FOLDER | RUNS... [-o PATH]
+  every method on every checkpoint: adaptive selection (fluid), random subsets
+  (random, random_irt), all items (full_accuracy, full_ability); writes
+  PATH.jsonl, PATH.parquet and the protocol, PATH.json
 
-  -o, --output PATH    PATH.jsonl and PATH.parquet: results/experiment
-  --sizes N,N,...      of the samples, or reference; --methods, --benchmarks,
-                       --subjects NAME,NAME   only these
-  --irt FILE | FOLDER  the item banks; --common-items: only items they share
-  --seed N, --start-ability ABILITY, --quiet, --json
-  --banks fitted | true, --history-seed N    of the simulated history
-  --metric, --threshold, --checkpoint-from PATTERN, --output-dir    of runs
+  lmms adaptive experiment --simulated -o results/experiment
+  lmms adaptive experiment ck/step*/latest --checkpoint-from 'step(\\d+)' \\
+      --irt irt.csv
 
-lmms adaptive analyse EXPERIMENT.parquet
-  efficiency, validity, variance and saturation of each method
+  --simulated          the training history that comes with lmms
+  --history-seed N     another one; --banks true: its own item parameters
+  --results FOLDER     <lm>.csv or <lm>/<benchmark>.csv, a column for each
+                       checkpoint; or allenai/fluid-benchmarking from the Hub
+  RUNS                 a checkpoint each, in the order given, or by
+                       --checkpoint-from PATTERN, looked for in model or path
+  --irt FOLDER | FILE  item parameters: <benchmark>.csv, or one for all
+  --common-items       leaves out items that are not everywhere
+  --benchmarks, --subjects, --methods NAME,NAME      only these
+  --sizes N,N,...      numbers of items (10,50,100,500); reference: the paper's
+  --seed N             of the random subsets
+  --start-ability X    where adaptive selection begins
+  --metric, --threshold, --output-dir    of runs, as for fit; --quiet, --json
 
-  --html FILE          a page with charts; --json
+lmms adaptive analyse PATH.parquet | PATH.jsonl [--html FILE] [--json]
+  efficiency, validity, variance and saturation by method and number of items
+
   --pairs A:B,C:D      benchmarks that measure the same skill
-  --sizes N,N,...      only these; --draws N, --seed N, --confidence SHARE
+  --sizes N,N,...      only these
+  --draws N, --seed N, --confidence SHARE      of the bootstrap over models
 """
 
 VERSION = """\
