@@ -141,11 +141,17 @@ def saving_lines(analysis: Analysis) -> Iterator[str]:
 
 
 def reasons(analysis: Analysis) -> Iterator[str]:
-    """Gives why measures are missing altogether."""
+    """Gives why measures, or their intervals, are missing altogether."""
     qualities = [q for q in analysis.overall() if q.items is not None] or list(analysis.overall())
+    found: dict[str, list[str]] = {}
     for measure in MEASURES:
-        found = [getattr(q, measure) for q in qualities]
-        if all(e.value is None for e in found):
-            yield f"{MEASURE_TEXTS[measure].short}: not available, {found[0].reason}"
-        elif all(e.low is None for e in found):
-            yield f"{MEASURE_TEXTS[measure].short}: no interval, {found[0].reason}"
+        estimates = [getattr(q, measure) for q in qualities]
+        if all(e.value is None for e in estimates):
+            what = f"not available, {estimates[0].reason}"
+        elif all(e.low is None for e in estimates):
+            what = f"no interval, {estimates[0].reason}"
+        else:
+            continue
+        found.setdefault(what, []).append(MEASURE_TEXTS[measure].short)
+    for what, measures in found.items():
+        yield f"{', '.join(measures)}: {what}"
