@@ -27,6 +27,7 @@ def comparison_table(comparison: Comparison) -> Table:
     optional = {
         "p adj.": corrected and len(rows) > 1,
         "McNemar": any(_mcnemar(row) is not None for row in rows),
+        "sign flip": any(row.sign_flip_p is not None for row in rows),
         "clusters": any(row.clusters is not None for row in rows),
         "deff": any(row.clusters is not None for row in rows),
     }
@@ -44,6 +45,7 @@ def comparison_table(comparison: Comparison) -> Table:
         Column("better", right=True, keep=True),
         Column("worse", right=True, keep=True),
         Column("McNemar", right=True, keep=True),
+        Column("sign flip", right=True, keep=True),
         Column("clusters", right=True, keep=True),
         Column("deff", right=True, keep=True),
     )
@@ -75,6 +77,7 @@ def _cells(row: MetricComparison, task: str) -> tuple[str, ...]:
         str(row.better),
         str(row.worse),
         p_text(_mcnemar(row)),
+        p_text(row.sign_flip_p),
         "–" if row.clusters is None else str(row.clusters),
         fixed(row.design_effect, 2),
     )
@@ -121,7 +124,10 @@ def reading_line(comparison: Comparison) -> str:
         f"; p adjusted over {counted(tests, 'test')} ({by})" if tests > 1 and by != "none" else ""
     )
     clustered = any(row.clusters is not None for row in comparison.rows)
-    effect = " deff: variance of the difference with clusters over that without." * clustered
+    effect = (
+        " sign flip: p by random signs of whole clusters, right however unequal they are."
+        " deff: variance of the difference with clusters over that without."
+    ) * clustered
     return (
         "Differences are B − A over pairs of samples of the same document; p is two-sided"
         f"{adjusting}. better, worse: samples on which B scores better or worse than A.{effect}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lmms.report.tables import Table
 
 
-_EXPENDABLE = ("Filter", "Version", "n-shot", "±", "clusters", "McNemar", "deff")
+_EXPENDABLE = ("Filter", "Version", "n-shot", "±", "clusters", "McNemar", "deff", "sign flip")
 """Columns that a narrow terminal can do without; `Filter` only where there is but one."""
 _GAP = 2
 """Columns between two cells of a rich table."""

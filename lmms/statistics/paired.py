@@ -253,7 +253,8 @@ def sign_flip(
         numbers, count = cluster_numbers(clusters, int(units.size))
         units = np.bincount(numbers, weights=units, minlength=count)
     largest = float(np.abs(units).max()) if units.size else 0.0
-    sizes = np.abs(units[np.abs(units) > ROUNDING * largest])
+    # Sorted, so that the result does not depend on the order of the samples.
+    sizes = np.sort(np.abs(units[np.abs(units) > ROUNDING * largest]))
     if sizes.size == 0:
         return SignFlip(None, 0, False, "no variance: no difference to flip")
     # Sums that differ by rounding only are ties.

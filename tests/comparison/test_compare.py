@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lmms.comparison import ComparisonOptions, compare_runs
 from lmms.errors import ConfigError, DataError, PlanError
-from lmms.statistics import mcnemar, paired_difference
+from lmms.report.samples import read_samples
+from lmms.statistics import mcnemar, paired_difference, sign_flip
 
 from .conftest import digest, failed, sample
 
@@ -136,6 +138,42 @@ def test_clusters_widen_the_interval(write):
     assert any("only 20 clusters" in text for text in row.warnings)
 
 
+def clustered_sides(write, sizes, seed=3, order=1):
+    """Two sides whose differences are shared within clusters of the given sizes."""
+    random = np.random.default_rng(seed)
+    names = [f"clip{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    shift = dict(zip(dict.fromkeys(names), random.normal(size=len(sizes)), strict=True))
+    noise = random.normal(size=len(names))
+    rows = [(f"d{i}", c, float(shift[c] + noise[i])) for i, c in enumerate(names)][::order]
+    return (
+        write(f"a{order}", [sample(d, 0.0, cluster=c) for d, c, _ in rows]),
+        write(f"b{order}", [sample(d, v, cluster=c) for d, c, v in rows]),
+    )
+
+
+def test_rows_with_clusters_have_the_test_by_signs(write):
+    sizes = [5] * 40
+    paths = clustered_sides(write, sizes)
+    _, row = one(*paths)
+    values = [s.scores["acc"].value for s in read_samples(Path(paths[1]))]
+    found = sign_flip(values, np.repeat(range(40), 5))
+    assert row.sign_flip_p == found.p_value
+    assert row.effective_clusters == pytest.approx(40)
+    assert not [text for text in row.warnings if "sign flip" in text]
+    assert one(*clustered_sides(write, sizes, order=-1))[1].sign_flip_p == found.p_value
+    assert one(*clustered_sides(write, sizes), cluster="none")[1].sign_flip_p is None
+
+
+def test_very_unequal_clusters_say_what_to_read(write):
+    sizes = [100, 60, *[2] * 40]
+    _, row = one(*clustered_sides(write, sizes))
+    assert row.clusters == 42
+    assert row.effective_clusters == pytest.approx(sum(sizes) ** 2 / sum(n * n for n in sizes))
+    (told,) = [text for text in row.warnings if "sign flip" in text]
+    assert "42 clusters, which weigh as much as 4.2 of equal size" in told
+    assert f"({row.sign_flip_p:.2g}) instead of p ({row.p_value:.2g})" in told
+
+
 def test_one_cluster_says_why_there_is_no_interval(write):
     paths = [
         write(name, [sample(f"d{i}", float(v), cluster="clip") for i, v in enumerate(values)])
@@ -144,6 +182,7 @@ def test_one_cluster_says_why_there_is_no_interval(write):
     _, row = one(*paths)
     assert "one cluster" in row.reason
     assert row.p_value is None
+    assert row.sign_flip_p is None
 
 
 def test_cluster_of_singletons_is_none(write):

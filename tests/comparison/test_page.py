@@ -97,7 +97,9 @@ def test_beside_clusters_there_is_no_mcnemar(write):
     assert found.rows[0].mcnemar_p is not None
     titles = [column.title for column in comparison_table(found).columns]
     assert "McNemar" not in titles
-    assert titles[-2:] == ["clusters", "deff"]
+    assert titles[-3:] == ["sign flip", "clusters", "deff"]
+    (cells,) = comparison_table(found).cells
+    assert cells[titles.index("sign flip")] == "1.00"
 
 
 def test_reasons_are_told(sides):
