@@ -7,12 +7,14 @@ are averaged. `filtered_resps` holds what was scored: per chain, in the task's o
 Over samples: values are over the *answered* samples; `n` says how many those are and `n_failed`
 how many have no answer. A failed sample is never scored as wrong and never dropped in silence.
 `n_unparsed` counts samples in whose answer nothing was found (they stay in the value, as the
-metric's rule says: wrong, or a guess where the published rule guesses).
+metric's rule says: wrong, or a guess where the published rule guesses). Where a task's code gives
+NaN, the answer has no score: it is left out of the value, counted, and told in a warning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -29,6 +31,7 @@ from lmms.scoring.filters import apply_chain, is_fallback
 from lmms.scoring.inputs import SCORERS, Scorer, ScoringInput
 from lmms.scoring.reasoning import strip_reasoning
 from lmms.scoring.repeats import ANSWERS, REPEATS, RepeatTally
+from lmms.statistics import Mean
 from lmms.tasks.code import is_code, load_function
 from lmms.tasks.spec import FilterSpec, MetricSpec, TaskSpec
 from lmms.tasks.template import fields_of
@@ -48,6 +51,8 @@ _WITHOUT_FILTERS = FilterSpec(name=DEFAULT_FILTER, steps=())
 STRICT = "_strict"
 """Ending of the name of a metric that stands beside a published one."""
 _BREAKDOWN = "breakdown"
+NOT_A_NUMBER = "not_a_number"
+"""Key of a score's record where the task's code gave NaN; of a metric's breakdown: how often."""
 _UNPARSED: tuple[ScoreStatus, ...] = ("unparsed", "truncated", "refused")
 
 
@@ -255,7 +260,7 @@ class TaskScorer:
                 raise ScoringError(
                     f"the scorer gives no {metric.name!r}", allowed=sorted(map(str, found))
                 )
-            scores[score_key(metric.name, chain.name)] = found[metric.name]
+            scores[score_key(metric.name, chain.name)] = _defined(found[metric.name])
         return scores
 
     def _seed_of(self, base: ScoringInput, repeat: int) -> str:
@@ -299,13 +304,18 @@ class _Tally:
         self._repeats = RepeatTally()
         self._unparsed = 0
         self._failed = 0
+        self._undefined = 0
 
     def add(self, sample: Sample) -> None:
         if sample.failure is not None or sample.status == "failed":
             self._failed += 1
             return
-        score = sample.scores.get(self.key)
-        if score is None or score.value is None:
+        given = sample.scores.get(self.key)
+        if given is None:
+            return
+        score = _defined(given)
+        self._undefined += bool((score.record or {}).get(NOT_A_NUMBER))
+        if score.value is None:
             return
         self._unparsed += score.status in _UNPARSED
         if self.published is not None and self.published in sample.scores:
@@ -316,8 +326,13 @@ class _Tally:
 
     def result(self, options: AggregationOptions) -> MetricResult:
         found = self._aggregator.result(options)
-        mean = found.mean
+        mean = _defined_mean(found.mean)
         breakdown = dict(found.breakdown)
+        warnings = [*breakdown.get("warnings", ()), *self._warnings(found.mean)]
+        if warnings:
+            breakdown["warnings"] = warnings
+        if self._undefined:
+            breakdown[NOT_A_NUMBER] = self._undefined
         if self.published is not None:
             breakdown["disagreements"] = self._disagreements
         repeats = self._repeats.result(options.confidence)
@@ -341,8 +356,32 @@ class _Tally:
             breakdown=breakdown,
         )
 
+    def _warnings(self, mean: Mean) -> Iterator[str]:
+        if self._undefined:
+            samples = "1 sample" if self._undefined == 1 else f"{self._undefined} samples"
+            yield f"the task's code gave NaN as score of {samples}: left out of the value"
+        if mean.value is not None and math.isnan(mean.value):
+            yield "there is no value: the aggregation gave NaN"
 
-def _replaced(value: Any, **changes: Any) -> Any:
+
+def _defined(score: Score) -> Score:
+    """Returns the score; NaN becomes no score, and the record says so."""
+    if score.value is None or not math.isnan(score.value):
+        return score
+    record = dict(score.record or {}) | {NOT_A_NUMBER: True}
+    return cast(Score, _replaced(score, value=None, record=record))
+
+
+def _defined_mean(mean: Mean) -> Mean:
+    """Returns the mean with None for what is NaN; without a value there is no uncertainty."""
+    numbers = {"value": mean.value, "stderr": mean.stderr, "low": mean.low, "high": mean.high}
+    unknown = {name for name, x in numbers.items() if x is not None and math.isnan(x)}
+    if "value" in unknown:
+        unknown = set(numbers)
+    return cast(Mean, _replaced(mean, **dict.fromkeys(unknown))) if unknown else mean
+
+
+def _replaced(value: Any, /, **changes: Any) -> Any:
     from dataclasses import replace
 
     return replace(value, **changes)
@@ -388,6 +427,8 @@ def _averaged(repeats: Sequence[Mapping[str, Score]]) -> dict[str, Score]:
         unparsed = [r[key].status for r in repeats if r[key].status != "ok"]
         answers = [r[key].answer for r in repeats]
         record = dict(first.record or {}) | {REPEATS: values, ANSWERS: answers}
+        if any((r[key].record or {}).get(NOT_A_NUMBER) for r in repeats):
+            record[NOT_A_NUMBER] = True
         averaged[key] = Score(
             value=sum(known) / len(known) if known else None,
             status=unparsed[0] if len(unparsed) == len(repeats) else "ok",

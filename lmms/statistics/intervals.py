@@ -10,6 +10,7 @@ Which interval is used is decided in one place, `summarize_mean`, and named in e
 
 What is a 0/1 score is declared by the caller (`proportions`): points from 0 to 200 that happen to
 be all 0 are none. Other scores that do not vary at all have no interval: they tell nothing of it.
+With infinite scores (the log-likelihood of what cannot be) only the value is defined.
 """
 
 from __future__ import annotations
@@ -137,7 +138,8 @@ def summarize_mean(
             outcomes of single trials and their mean is a share.
 
     Raises:
-        StatisticsError: If cluster labels are missing or differ in number from the scores.
+        StatisticsError: If a score is NaN, or cluster labels are missing or differ in number from
+            the scores.
     """
     import numpy as np
 
@@ -145,6 +147,8 @@ def summarize_mean(
     n = int(x.size)
     if n == 0:
         return Mean(value=None, n=0)
+    if not np.isfinite(x).all():
+        return _infinite(x)
     value = float(x.mean())
     binary = proportions and bool(np.all((x == 0.0) | (x == 1.0)))
     count = None
@@ -159,6 +163,19 @@ def summarize_mean(
         interval = t_interval(value, stderr, n - 1, confidence) if stderr else None
         method = "t"
     return _mean(value, n, stderr, interval, method, count)
+
+
+def _infinite(x: Any) -> Mean:
+    import numpy as np
+
+    undefined = int(np.isnan(x).sum())
+    if undefined:
+        raise StatisticsError(
+            f"{undefined} of {x.size} scores are not numbers (NaN)",
+            hint="leave out samples without a score",
+        )
+    both = bool((x == np.inf).any() and (x == -np.inf).any())
+    return Mean(value=None if both else float(x.sum()), n=int(x.size))
 
 
 def _clustered(

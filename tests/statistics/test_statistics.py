@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmms.statistics import (
+    Mean,
     StatisticsError,
     bernoulli_stderr,
     binomial_distribution,
@@ -176,6 +177,10 @@ def test_t_quantile_approaches_the_normal_one() -> None:
 
 def test_summary_of_nothing_and_of_one() -> None:
     assert summarize_mean([]).value is None
+    assert summarize_mean([1.0, -np.inf, -np.inf]) == Mean(value=-np.inf, n=3)
+    assert summarize_mean([np.inf, -np.inf]) == Mean(value=None, n=2)
+    with pytest.raises(StatisticsError, match="1 of 3 scores are not numbers"):
+        summarize_mean([1.0, np.nan, np.inf])
     one = summarize_mean([0.3])
     assert (one.value, one.stderr, one.low) == (0.3, None, None)
 
