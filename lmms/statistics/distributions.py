@@ -41,9 +41,15 @@ def t_survival(t: float, degrees: float) -> float:
         return 1.0 - t_survival(-t, degrees)
     if math.isinf(t):
         return 0.0
+    # Its square may be too small or too large for a float where t itself is not.
     ratio = t / degrees * t
-    log_x = -math.log1p(ratio)
-    log_y = log_x + math.log(ratio) if ratio < 1.0 else -math.log1p(1.0 / ratio)
+    log_ratio = math.log(ratio) if 0.0 < ratio < math.inf else 2.0 * math.log(t) - math.log(degrees)
+    if log_ratio < 0.0:
+        log_x = -math.log1p(ratio)
+        log_y = log_x + log_ratio
+    else:
+        log_y = -math.log1p(math.exp(-log_ratio))
+        log_x = log_y - log_ratio
     return 0.5 * _incomplete_beta(degrees / 2.0, 0.5, log_x, log_y)
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from lmms.statistics import (
+    StatisticsError,
     beta_distribution,
     beta_quantile,
     binomial_distribution,
@@ -34,6 +35,29 @@ def test_tails_of_students_distribution(t: float, degrees: float, expected: floa
     assert t_survival(t, degrees) == pytest.approx(expected, rel=2e-10)
     assert t_distribution(-t, degrees) == t_survival(t, degrees)
     assert t_distribution(t, degrees) == pytest.approx(1.0 - expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("t", [1e-300, 1e-160, 1e160, 1e200])
+def test_tails_where_the_square_of_t_is_no_float(t: float) -> None:
+    # The tail of Cauchy's law; far out 1 / (pi t).
+    expected = 0.5 - math.atan(t) / math.pi if t < 1.0 else 1.0 / (math.pi * t)
+    assert t_survival(t, 1) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("probability", [1e-100, 1e-15, 1e-9, 1e-3])
+def test_quantiles_far_out_in_heavy_tails(probability: float) -> None:
+    # Cauchy's law, and t with two degrees of freedom: both have closed forms.
+    assert t_quantile(probability, 1) == pytest.approx(
+        -1.0 / math.tan(math.pi * probability), rel=1e-11
+    )
+    closed = (2.0 * probability - 1.0) / math.sqrt(2.0 * probability * (1.0 - probability))
+    assert t_quantile(probability, 2) == pytest.approx(closed, rel=1e-11)
+
+
+@pytest.mark.parametrize(("probability", "degrees"), [(0.0, 5), (1.0, 5), (48.0, 5), (0.5, 0)])
+def test_quantiles_of_no_probability_are_refused(probability: float, degrees: float) -> None:
+    with pytest.raises(StatisticsError, match="no quantile at"):
+        t_quantile(probability, degrees)
 
 
 def test_closed_forms() -> None:
