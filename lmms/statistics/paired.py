@@ -15,7 +15,7 @@ from lmms.statistics.arrays import ROUNDING, cluster_numbers, is_binary, score_p
 from lmms.statistics.clusters import effective_clusters
 from lmms.statistics.distributions import binomial_distribution, t_survival
 from lmms.statistics.errors import StatisticsError
-from lmms.statistics.quantiles import t_quantile
+from lmms.statistics.quantiles import t_quantile, upper_end
 
 _BLOCK = 4096
 _SMALLEST = sys.float_info.min
@@ -64,7 +64,7 @@ class McNemar:
     n01: int
     """Samples that a has wrong and b has right."""
     p_value: float
-    """Two-sided."""
+    """Two-sided; what is below 2.2e-308 is given as that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ class SignFlip:
     """Permutation test of a mean difference of 0: under it every sign is as likely as the other."""
 
     p_value: float | None
-    permutations: int
+    permutations: int | None
+    """Patterns of signs that were looked at; None where a formula counts all of them."""
     exact: bool
     """Whether every pattern of signs was counted."""
     reason: str | None = None
@@ -94,7 +95,8 @@ def paired_difference(
         confidence: Coverage of the interval.
 
     Raises:
-        StatisticsError: If lengths differ, a score is not finite, or a cluster label is missing.
+        StatisticsError: If lengths differ, a score is not finite, a cluster label is missing, or
+            the confidence is outside 0 to 1.
     """
     x, y = score_pair(a, b)
     n = int(x.size)
@@ -181,7 +183,7 @@ def _paired(
         t = difference / spread.stderr
         # The survival function keeps p apart from 0 where 1 - distribution no longer can.
         p_value = max(_SMALLEST, min(1.0, 2.0 * t_survival(abs(t), degrees)))
-        half = t_quantile(0.5 + confidence / 2.0, degrees) * spread.stderr
+        half = t_quantile(upper_end(confidence), degrees) * spread.stderr
         low, high = difference - half, difference + half
     return PairedDifference(
         n=n,
@@ -221,7 +223,7 @@ def mcnemar(a: Any, b: Any) -> McNemar:
     n10 = int(((x == 1.0) & (y == 0.0)).sum())
     n01 = int(((x == 0.0) & (y == 1.0)).sum())
     p_value = 2.0 * binomial_distribution(min(n10, n01), n10 + n01, 0.5)
-    return McNemar(n10, n01, min(1.0, p_value))
+    return McNemar(n10, n01, max(_SMALLEST, min(1.0, p_value)))
 
 
 def sign_flip(
@@ -242,12 +244,16 @@ def sign_flip(
         seed: Key of the generator.
 
     Raises:
-        StatisticsError: For differences that are not finite, or fewer than one permutation.
+        StatisticsError: For differences that are not finite, fewer than one permutation, or a
+            seed below 0.
     """
     import numpy as np
 
-    if permutations < 1:
-        raise StatisticsError(f"{permutations} permutations", allowed="at least 1")
+    if permutations < 1 or seed < 0:
+        raise StatisticsError(
+            f"{permutations} permutations with seed {seed}",
+            allowed="at least 1, with a seed of 0 or more",
+        )
     units = score_vector(differences, "differences")
     if clusters is not None:
         numbers, count = cluster_numbers(clusters, int(units.size))
@@ -281,7 +287,7 @@ def _one_size(observed: float, units: int) -> SignFlip:
     # |2 X - units| >= observed for X ~ Binomial(units, 1/2).
     most = math.floor((units - observed) / 2.0)
     p_value = min(1.0, 2.0 * binomial_distribution(most, units, 0.5))
-    return SignFlip(p_value, 2**units, True)
+    return SignFlip(max(_SMALLEST, p_value), None, True)
 
 
 def _every_sum(sizes: Any) -> Any:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,27 @@ def test_sign_flips_of_one_size_are_mcnemars_test() -> None:
     found = sign_flip(a - b)
     assert found.exact
     assert found.p_value == pytest.approx(case["mcnemar_exact_p"], rel=1e-9)
+
+
+def test_thousands_of_flips_one_way_have_a_p_value_that_can_be_printed() -> None:
+    ones = np.ones(20_000)
+    found = sign_flip(ones)
+    assert "permutations=None, exact=True" in repr(found)
+    assert found.p_value == mcnemar(ones, ones - 1.0).p_value == sys.float_info.min
+    with pytest.raises(StatisticsError, match="seed -1"):
+        sign_flip(ones, seed=-1)
+
+
+def test_a_difference_next_to_nothing_has_a_test() -> None:
+    # Its t is 1e-200, whose square is no float above 0.
+    found = paired_difference([1.0, -1.0, 1e-200], [0.0, 0.0, 0.0])
+    assert found.p_value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95])
+def test_a_confidence_is_a_share(confidence: float) -> None:
+    with pytest.raises(StatisticsError, match=f"a confidence of {confidence}"):
+        paired_difference([1, 0, 1], [0, 0, 1], confidence=confidence)
 
 
 @pytest.mark.parametrize("kinds", [5, 400], ids=["few sizes", "many sizes"])
