@@ -50,6 +50,13 @@ def score_pair(a: Any, b: Any) -> tuple[Any, Any]:
     return x, y
 
 
+def without_rounding(stderr: float, x: Any) -> float:
+    """Returns a standard error, as 0 where it is no more than the rounding of equal scores."""
+    import numpy as np
+
+    return stderr if stderr > ROUNDING * float(np.abs(x).max(initial=0.0)) else 0.0
+
+
 def is_binary(x: Any) -> bool:
     """Returns whether every value of an array is 0 or 1."""
     return bool(((x == 0.0) | (x == 1.0)).all())
@@ -63,8 +70,8 @@ def cluster_numbers(clusters: Any, n: int) -> tuple[Any, int]:
         n: Number of samples.
 
     Raises:
-        StatisticsError: If labels and samples differ in number, or a label is missing (None, NaN).
-            Samples without a label are no cluster: they have nothing in common.
+        StatisticsError: If labels and samples differ in number, a label is missing (None, NaN) or
+            not hashable. Samples without a label are no cluster: they have nothing in common.
     """
     import numpy as np
 
@@ -75,7 +82,13 @@ def cluster_numbers(clusters: Any, n: int) -> tuple[Any, int]:
         labels = list(clusters)
         missing = sum(1 for label in labels if label is None or label != label)
         order: dict[Any, int] = {}
-        found = np.fromiter((order.setdefault(label, len(order)) for label in labels), np.int64)
+        try:
+            found = np.fromiter((order.setdefault(label, len(order)) for label in labels), np.int64)
+        except TypeError as error:
+            raise StatisticsError(
+                f"a cluster label cannot be compared with others ({error})",
+                allowed="whole numbers, strings, or other hashable values",
+            ) from error
     if found.shape != (n,):
         raise StatisticsError(f"{found.size} cluster labels for {n} scores")
     if missing:

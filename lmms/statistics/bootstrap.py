@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmms.statistics.arrays import cluster_numbers
+from lmms.statistics.errors import StatisticsError
+from lmms.statistics.quantiles import upper_end
 
 _MOST_UNDEFINED = 0.01
 
@@ -57,10 +59,13 @@ def bootstrap(
         number for more than one replicate in a hundred.
 
     Raises:
-        StatisticsError: If cluster labels are missing or differ in number from the samples.
+        StatisticsError: If cluster labels are missing or differ in number from the samples, or
+            for a confidence, seed or first replicate out of range.
     """
     import numpy as np
 
+    if first < 0 or seed < 0:
+        raise StatisticsError(f"seed {seed}, first replicate {first}", allowed="0 or more")
     x = np.asarray(values)
     members = None if clusters is None else _members(clusters, len(x))
     units = len(x) if members is None else len(members)
@@ -78,12 +83,12 @@ def summarize_replicates(found: Any, confidence: float) -> Bootstrap | None:
     """
     import numpy as np
 
+    upper = upper_end(confidence)
     defined = found[np.isfinite(found)]
     undefined = int(found.size - defined.size)
     if defined.size < 2 or undefined > _MOST_UNDEFINED * found.size:
         return None
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(defined, [tail, 1.0 - tail])
+    low, high = np.quantile(defined, [1.0 - upper, upper])
     spread = float(defined.std(ddof=1))
     return Bootstrap(spread, float(low), float(high), int(defined.size), undefined)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from lmms.statistics.arrays import cluster_numbers
+from lmms.statistics.arrays import cluster_numbers, without_rounding
 from lmms.statistics.errors import StatisticsError
 
 Form = Literal["corrected", "uncorrected", "miller"]
@@ -50,11 +50,12 @@ def clustered_stderr(values: Any, clusters: Any, *, form: Form = "corrected") ->
     sums = np.bincount(numbers, weights=deviations, minlength=count)
     between = float(np.sum(sums**2))
     if form == "corrected":
-        return math.sqrt(count / (count - 1) * between) / n
+        return without_rounding(math.sqrt(count / (count - 1) * between) / n, x)
     if form == "uncorrected":
-        return math.sqrt(between) / n
+        return without_rounding(math.sqrt(between) / n, x)
     within = float(np.sum(deviations**2))
-    return math.sqrt(max(0.0, within / (n - 1) / n + (between - within) / n**2))
+    squared = within / (n - 1) / n + (between - within) / n**2
+    return without_rounding(math.sqrt(max(0.0, squared)), x)
 
 
 def effective_clusters(clusters: Any) -> float:
@@ -100,7 +101,7 @@ def design_effect(values: Any, clusters: Any) -> float | None:
 
     x = np.asarray(values, dtype=np.float64)
     clustered = clustered_stderr(x, clusters)
-    plain = float(x.var(ddof=1)) / x.size if x.size > 1 else 0.0
-    if clustered is None or plain == 0.0:
+    if clustered is None:
         return None
-    return clustered**2 / plain
+    plain = without_rounding(float(x.std(ddof=1)) / math.sqrt(x.size), x)
+    return (clustered / plain) ** 2 if plain else None

@@ -19,10 +19,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from lmms.statistics.arrays import cluster_numbers
+from lmms.statistics.arrays import cluster_numbers, without_rounding
 from lmms.statistics.clusters import clustered_stderr
 from lmms.statistics.errors import StatisticsError
-from lmms.statistics.quantiles import beta_quantile, normal_quantile, t_quantile
+from lmms.statistics.quantiles import beta_quantile, normal_quantile, t_quantile, upper_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,15 @@ class Mean:
 def mean_stderr(values: Any) -> float | None:
     """Returns the standard error of the mean by the central limit theorem.
 
-    sqrt(sum((x - mean)^2) / (n - 1) / n); None for fewer than two values.
+    sqrt(sum((x - mean)^2) / (n - 1) / n); None for fewer than two values. Equal values have
+    exactly 0, whatever the rounding of their mean.
     """
     import numpy as np
 
     x = np.asarray(values, dtype=np.float64)
     if x.size < 2:
         return None
-    return float(x.std(ddof=1)) / math.sqrt(x.size)
+    return without_rounding(float(x.std(ddof=1)) / math.sqrt(x.size), x)
 
 
 def bernoulli_stderr(successes: float, n: int) -> float | None:
@@ -71,10 +72,17 @@ def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> Int
     """Returns Wilson's score interval for a share; None for n = 0.
 
     (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
+
+    Raises:
+        StatisticsError: For more successes than trials, or a confidence outside 0 to 1.
     """
+    if not 0 <= successes <= n:
+        raise StatisticsError(
+            f"{successes} successes in {n} trials", allowed="0 <= successes <= trials"
+        )
     if n == 0:
         return None
-    z = normal_quantile(0.5 + confidence / 2.0)
+    z = normal_quantile(upper_end(confidence))
     share = successes / n
     scale = 1.0 + z * z / n
     centre = (share + z * z / (2.0 * n)) / scale
@@ -92,16 +100,17 @@ def exact_interval(successes: int, n: int, confidence: float = 0.95) -> Interval
     covers at least as often as it says, mostly more often.
 
     Raises:
-        StatisticsError: For counts that are not whole, or more successes than trials.
+        StatisticsError: For counts that are not whole, more successes than trials, or a
+            confidence outside 0 to 1.
     """
-    if successes != int(successes) or n != int(n) or not 0 <= successes <= n:
+    if not 0 <= successes <= n or successes != int(successes) or n != int(n):
         raise StatisticsError(
             f"{successes} successes in {n} trials",
             allowed="whole numbers, 0 <= successes <= trials",
         )
     if n == 0:
         return None
-    tail = (1.0 - confidence) / 2.0
+    tail = 1.0 - upper_end(confidence)
     # The upper end as a lower one of failures: quantiles near 0 are the accurate ones.
     low = beta_quantile(tail, successes, n - successes + 1.0) if successes else 0.0
     high = 1.0 - beta_quantile(tail, n - successes, successes + 1.0) if successes < n else 1.0
@@ -109,18 +118,26 @@ def exact_interval(successes: int, n: int, confidence: float = 0.95) -> Interval
 
 
 def normal_interval(value: float, stderr: float, confidence: float = 0.95) -> Interval:
-    """Returns value ± z * stderr."""
-    half = normal_quantile(0.5 + confidence / 2.0) * stderr
+    """Returns value ± z * stderr.
+
+    Raises:
+        StatisticsError: For a confidence outside 0 to 1.
+    """
+    half = normal_quantile(upper_end(confidence)) * stderr
     return Interval(value - half, value + half)
 
 
 def t_interval(
     value: float, stderr: float, degrees: float, confidence: float = 0.95
 ) -> Interval | None:
-    """Returns value ± t(degrees) * stderr; None without degrees of freedom."""
+    """Returns value ± t(degrees) * stderr; None without degrees of freedom.
+
+    Raises:
+        StatisticsError: For a confidence outside 0 to 1.
+    """
     if degrees <= 0:
         return None
-    half = t_quantile(0.5 + confidence / 2.0, degrees) * stderr
+    half = t_quantile(upper_end(confidence), degrees) * stderr
     return Interval(value - half, value + half)
 
 
@@ -138,8 +155,8 @@ def summarize_mean(
             outcomes of single trials and their mean is a share.
 
     Raises:
-        StatisticsError: If a score is NaN, or cluster labels are missing or differ in number from
-            the scores.
+        StatisticsError: If a score is NaN, cluster labels are missing or differ in number from the
+            scores, or for a confidence outside 0 to 1.
     """
     import numpy as np
 

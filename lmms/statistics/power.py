@@ -45,7 +45,7 @@ def sample_size(
         design_effect: Clustered over unclustered variance of the mean difference.
 
     Raises:
-        StatisticsError: For an effect of 0, or an argument out of range.
+        StatisticsError: For an effect of 0 or next to it, or an argument out of range.
     """
     _check(variance, alpha, design_effect, power)
     if effect == 0.0 or not math.isfinite(effect):
@@ -54,7 +54,13 @@ def sample_size(
         )
     if variance == 0.0:
         return SampleSize(None, None, NO_VARIANCE)
-    exact = (_both_quantiles(alpha, power) / effect) ** 2 * variance * design_effect
+    exact = _both_quantiles(alpha, power) / effect
+    exact *= exact * variance * design_effect
+    if not math.isfinite(exact):
+        raise StatisticsError(
+            f"an effect of {effect:g} needs more samples than can be counted",
+            allowed="a difference that is not so near 0",
+        )
     return SampleSize(math.ceil(exact), exact)
 
 

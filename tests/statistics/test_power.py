@@ -86,6 +86,7 @@ def test_without_variance_nothing_is_certain() -> None:
     ("call", "message"),
     [
         (lambda: sample_size(0.0, variance=0.25), "an effect of 0 has no sample size"),
+        (lambda: sample_size(1e-200, variance=0.25), "an effect of 1e-200 needs more samples"),
         (lambda: sample_size(math.nan, variance=0.25), "an effect of nan"),
         (lambda: sample_size(0.1, variance=-1.0), "a variance of -1.0"),
         (lambda: sample_size(0.1, variance=1.0, alpha=1.0), "alpha is 1.0"),

@@ -195,6 +195,41 @@ def test_summary_of_perfect_scores_has_a_real_interval() -> None:
     assert clustered.low < 0.6  # five clusters say less than twenty samples
 
 
+@pytest.mark.parametrize("score", [0.1, 0.3, 1e6 / 3])
+@pytest.mark.parametrize("clusters", [None, [0, 0, 1, 1, 2, 2, 3]])
+def test_equal_scores_have_no_interval_of_rounding(score: float, clusters: list | None) -> None:
+    found = summarize_mean([score] * 7, clusters)
+    assert (found.stderr, found.low, found.high, found.method) == (0.0, None, None, None)
+    assert design_effect([score] * 7, [0, 0, 1, 1, 2, 2, 3]) is None
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95])
+def test_a_confidence_is_a_share(confidence: float) -> None:
+    for interval in (
+        lambda: summarize_mean([1.0, 2.0, 4.0], confidence=confidence),
+        lambda: wilson_interval(3, 5, confidence),
+        lambda: exact_interval(3, 5, confidence),
+        lambda: normal_interval(0.5, 0.1, confidence),
+        lambda: bootstrap(
+            [1.0, 2.0], lambda x: float(np.mean(x)), replicates=9, seed=0, confidence=confidence
+        ),
+    ):
+        with pytest.raises(StatisticsError, match=f"a confidence of {confidence}"):
+            interval()
+
+
+def test_impossible_shares_and_labels_are_refused() -> None:
+    for successes in (-1, 6, math.nan):
+        with pytest.raises(StatisticsError, match="successes in 5 trials"):
+            wilson_interval(successes, 5)
+        with pytest.raises(StatisticsError, match="successes in 5 trials"):
+            exact_interval(successes, 5)  # type: ignore[arg-type]
+    with pytest.raises(StatisticsError, match="unhashable type: 'list'"):
+        clustered_stderr([1.0, 2.0], [["clip"], ["clip"]])
+    with pytest.raises(StatisticsError, match="seed -1"):
+        bootstrap([1.0, 2.0], lambda x: float(np.mean(x)), replicates=9, seed=-1)
+
+
 def test_summary_names_its_method() -> None:
     assert summarize_mean([0.0, 1.0], proportions=True).method == "wilson"
     assert summarize_mean([0.25, 1.0], proportions=True).method == "t"
