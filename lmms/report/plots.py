@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape as escape_markup
 from typing import Literal
 
@@ -18,6 +18,11 @@ _WIDTH = 960
 _LABELS = 300
 _COUNTS = 272
 _VALUES = 178
+"""Least room for values and intervals; long ones get what they need."""
+_GAP = 20
+_VALUE_CHARACTER = 9.4
+_RANGE_CHARACTER = 7.9
+"""Width of a digit in bold and in small type, at most."""
 _ROW = 30
 _AXIS = 34
 _MAX_LABEL = 30
@@ -53,17 +58,39 @@ class _Axis:
     high: float
     signed: bool = False
     """Whether the values are differences, which are read from zero in both directions."""
+    right: float = _WIDTH - _VALUES
+    """Where the axis ends and the values' text begins."""
 
     def x(self, value: float) -> float:
         """Returns where a value lies."""
         share = (value - self.low) / (self.high - self.low)
-        return _LABELS + share * (_WIDTH - _VALUES - _LABELS)
+        return _LABELS + share * (self.right - _LABELS)
 
     def number(self, value: float | None, decimals: int, *, missing: str = "–") -> str:
         """Returns a value as text, a difference with its sign."""
         text = fixed(value, decimals, missing=missing)
         above = self.signed and value is not None and value > 0 and float(text) > 0
         return f"+{text}" if above else text
+
+    def texts(self, row: ForestRow) -> tuple[str, str]:
+        """Returns value and interval of a row as text."""
+        decimals = decimals_for(row.value, row.stderr, row.low, row.high, n=row.n)
+        value = self.number(row.value, decimals, missing="not available")
+        if row.low is None or row.high is None:
+            return value, ""
+        between = " to " if self.signed else " – "
+        return value, between.join(self.number(end, decimals) for end in (row.low, row.high))
+
+    def beside(self, rows: Sequence[ForestRow]) -> _Axis:
+        """Returns the axis as long as the texts of these rows leave room for."""
+        widest = max(
+            (
+                _VALUE_CHARACTER * len(value) + _RANGE_CHARACTER * (len(span) + 1)
+                for value, span in (self.texts(row) for row in rows if row.role != "heading")
+            ),
+            default=0.0,
+        )
+        return replace(self, right=_WIDTH - max(_VALUES, _GAP + widest))
 
 
 def forest(rows: Sequence[ForestRow], *, title: str) -> str:
@@ -109,6 +136,7 @@ def _drawn(
     *,
     title: str,
 ) -> str:
+    axis = axis.beside(rows)
     height = _ROW * len(rows) + _AXIS
     ticks = ticks if any(dots) else []
     parts = [
@@ -156,15 +184,10 @@ def _forest_row(row: ForestRow, y: float, axis: _Axis, *, dot: bool) -> Iterator
     if row.value is not None and dot:
         radius = 5.5 if row.role == "metric" else 4.5
         yield f'<circle class="dot" cx="{axis.x(row.value):.1f}" cy="{y:.1f}" r="{radius}"/>'
-    decimals = decimals_for(row.value, row.stderr, row.low, row.high, n=row.n)
-    value = axis.number(row.value, decimals, missing="not available")
-    interval = ""
-    if row.low is not None and row.high is not None:
-        between = " to " if axis.signed else " – "
-        span = between.join(axis.number(end, decimals) for end in (row.low, row.high))
-        interval = f'<tspan class="range" dx="8">{span}</tspan>'
-    start = _WIDTH - _VALUES + 20
-    yield f'<text class="value" x="{start}" y="{y + 4.5:.1f}">{value}{interval}</text></g>'
+    value, span = axis.texts(row)
+    interval = f'<tspan class="range" dx="8">{span}</tspan>' if span else ""
+    start = axis.right + _GAP
+    yield f'<text class="value" x="{start:g}" y="{y + 4.5:.1f}">{value}{interval}</text></g>'
 
 
 def _domain(rows: Sequence[ForestRow]) -> tuple[float, float]:

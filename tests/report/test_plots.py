@@ -119,3 +119,18 @@ def test_any_difference_lies_inside_the_plot(value: float, half: float) -> None:
     (at,) = circles(plot)
     assert 300 <= at <= 960 - 178
     assert plot.count('class="grid zero"') == 1
+
+
+def test_long_texts_take_room_from_the_axis() -> None:
+    short, long = (
+        forest_of_differences([ForestRow("m", v, v - h, v + h)], title="t")
+        for v, h in ((0.1, 0.2), (0.13612, 0.0519))
+    )
+    starts = [float(x) for plot in (short, long) for x in re.findall(r'"value" x="([\d.]+)"', plot)]
+    texts = re.findall(r'"value"[^>]*>([^<]+)<tspan[^>]*>([^<]+)', short + long)
+    assert texts[1][1].count(".") == 2
+    assert len(texts[0][1]) < len(texts[1][1])
+    assert starts[1] < starts[0]
+    # In the widest of the page's fonts a character of these sizes is 9.3 and 7.6 wide.
+    for start, (value, span) in zip(starts, texts, strict=True):
+        assert start + 9.3 * len(value) + 8 + 7.6 * len(span) <= 960
