@@ -134,8 +134,13 @@ def reading_line(comparison: Comparison) -> str:
     )
 
 
-def problem_lines(comparison: Comparison) -> Iterator[str]:
-    """Gives what to know before the numbers are trusted."""
+def problem_lines(comparison: Comparison, *, reasons: bool = True) -> Iterator[str]:
+    """Gives what to know before the numbers are trusted.
+
+    Args:
+        comparison: What was found.
+        reasons: Also why an interval or a difference is not available.
+    """
     by_task: dict[str, list[SettingDifference]] = {}
     for found in comparison.settings:
         if found.kind == "definition" and found.task is not None:
@@ -146,8 +151,9 @@ def problem_lines(comparison: Comparison) -> Iterator[str]:
     for compared in comparison.tasks.values():
         yield from _dropped(compared)
     for row in comparison.rows:
-        if row.reason is not None:
-            yield f"{row.task}, {row.metric}: not available: {row.reason}"
+        if row.reason is not None and reasons:
+            what = "the difference is" if row.difference is None else "interval and p are"
+            yield f"{row.task}, {row.metric}: {what} not available: {row.reason}"
         yield from (f"{row.task}, {row.metric}: {text}" for text in row.warnings)
     yield from comparison.notes
 

@@ -118,7 +118,7 @@ def paired_difference(
     elif units == 1:
         reason = "one cluster: nothing says how much others would differ"
     elif spread.stderr == 0.0 and grouped is not None and spread.plain:
-        reason = "no variance: the differences cancel within every cluster"
+        reason = "no variance: the mean difference is the same in every cluster"
     elif spread.stderr == 0.0:
         reason = "no variance: all differences are equal"
     found = _paired(n, means, spread, units - 1, confidence, reason)

@@ -105,7 +105,10 @@ def test_beside_clusters_there_is_no_mcnemar(write):
 def test_reasons_are_told(sides):
     lines = list(problem_lines(compare_runs(*sides([1.0], [0.0]))))
     reason = "one sample: nothing says how much others would differ"
-    assert lines[0] == f"quiz, acc: not available: {reason}"
+    assert lines[0] == f"quiz, acc: interval and p are not available: {reason}"
+    lines = list(problem_lines(compare_runs(*sides([None], [0.0]))))
+    told = "the difference is not available: no pair of samples has this score"
+    assert lines[0] == f"quiz, acc: {told}"
 
 
 @pytest.mark.parametrize(

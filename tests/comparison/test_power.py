@@ -106,6 +106,6 @@ def test_differences_that_cancel_within_clusters_give_no_design_effect(write):
     rows = compare_runs(*paths, ComparisonOptions()).rows
     (plan,) = plan_from_rows(PowerQuestion(effect=0.05), rows)
     assert plan.needed is None
-    assert "cancel within every cluster" in plan.reason
+    assert "the same in every cluster" in plan.reason
     (assumed,) = plan_from_rows(PowerQuestion(effect=0.05, design_effect=1.5), rows)
     assert assumed.needed is not None

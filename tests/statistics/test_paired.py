@@ -73,7 +73,7 @@ def test_differences_without_variance_are_no_certainty() -> None:
     assert (same.difference, same.p_value, same.correlation) == (0.0, None, None)
     cancelling = paired_difference([1, 0, 1, 0], [0, 1, 0, 1], ["a", "a", "b", "b"])
     assert (cancelling.stderr, cancelling.p_value) == (0.0, None)
-    assert cancelling.reason == "no variance: the differences cancel within every cluster"
+    assert cancelling.reason == "no variance: the mean difference is the same in every cluster"
 
 
 @pytest.mark.parametrize(
