@@ -35,8 +35,9 @@ _FLAGS = {
     "--omega2": "VARIANCE",
     "--sigma2": "VARIANCE",
 }
-_ASSUMED = ("--std-a", "--std-b", "--correlation", "--omega2", "--sigma2")
-_MEASURED = ("--task", "--metric", "--cluster", "--pair-by")
+_NO_REPEATS = ("--std-a", "--std-b", "--correlation")
+_ASSUMED = (*_NO_REPEATS, "--omega2", "--sigma2")
+_MEASURED = ("--task", "--metric", "--cluster", "--pair-by", "--common")
 _STD, _CORRELATION = 0.5, 0.5
 """Of 0/1 scores that are right half of the time, and of two models that are much alike."""
 _EFFECT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)(pp)?")
@@ -49,16 +50,18 @@ def main(words: Sequence[str]) -> int:
     question, points = _question(arguments)
     from lmms.comparison.power import plan_power
 
+    notes: tuple[str, ...] = ()
     if runs:
-        plans = _measured(arguments, runs, question, points=points)
+        plans, notes = _measured(arguments, runs, question, points=points)
     else:
         plans = (plan_power(question, _assumed(arguments, question)),)
     if arguments.has("--json"):
+        results = [asdict(plan) for plan in plans]
         console.print_json(
-            {"schema": POWER_SCHEMA, **asdict(question), "results": [asdict(p) for p in plans]}
+            {"schema": POWER_SCHEMA, **asdict(question), "results": results, "warnings": notes}
         )
     else:
-        _print(question, plans)
+        _print(question, plans, notes)
     return 0
 
 
@@ -67,7 +70,7 @@ def _runs(arguments: Arguments) -> tuple[str, ...]:
     given = (*arguments.values.get("--from", ()), *arguments.words)
     if not given:
         for flag in _MEASURED:
-            if arguments.value(flag) is not None:
+            if arguments.value(flag) is not None or arguments.has(flag):
                 raise ConfigError(
                     f"{flag} says what to measure, but not on which runs",
                     origin="command line",
@@ -150,6 +153,8 @@ def _assumed(arguments: Arguments, question: PowerQuestion) -> Spread:
 
     omega2, sigma2 = _optional(arguments, "--omega2"), arguments.value("--sigma2")
     if question.repeats is None and omega2 is None and sigma2 is None:
+        if arguments.value("--std-a") is None and arguments.value("--std-b") is None:
+            _check_share(question.effect, hint="of another scale: give --std-a and --std-b, too")
         return assumed_spread(
             _number(arguments, "--std-a", _STD),
             _number(arguments, "--std-b", _STD),
@@ -161,22 +166,47 @@ def _assumed(arguments: Arguments, question: PowerQuestion) -> Spread:
             origin="--repeats" if question.repeats else "command line",
             allowed="--from RUN_A RUN_B with repeats, or --omega2 V --sigma2 V",
         )
-    parts = sigma2.split(",")
+    for flag in _NO_REPEATS:
+        if arguments.value(flag) is not None:
+            raise ConfigError(
+                f"{flag} is a part of what --omega2 and --sigma2 say",
+                origin="command line",
+                allowed=f"either --omega2 and --sigma2, or {', '.join(_NO_REPEATS)}",
+            )
+    return spread_of_repeats(omega2, _pair_of_variances(sigma2), question.repeats or (1, 1))
+
+
+def _pair_of_variances(text: str) -> tuple[float, float]:
+    parts = text.split(",")
     try:
-        pair = float(parts[0]), float(parts[-1])
+        if len(parts) > 2:
+            raise ValueError
+        return float(parts[0]), float(parts[-1])
     except ValueError:
         raise ConfigError(
-            f"--sigma2 {sigma2!r} is no variance", origin="--sigma2", allowed="0.16, or 0.16,0.2"
+            f"--sigma2 {text!r} is no variance", origin="--sigma2", allowed="0.16, or 0.16,0.2"
         ) from None
-    return spread_of_repeats(omega2, pair, question.repeats or (1, 1))
+
+
+def _check_share(effect: float, *, hint: str | None = None) -> None:
+    if abs(effect) > 1:
+        points = f"; {effect:g}pp are percentage points" if abs(effect) <= 100 else ""
+        raise ConfigError(
+            f"scores from 0 to 1 cannot differ by {effect:g}",
+            origin="--effect",
+            allowed=f"at most 1{points}",
+            hint=hint,
+        )
 
 
 def _measured(
     arguments: Arguments, runs: Sequence[str], question: PowerQuestion, *, points: bool
-) -> tuple[PowerPlan, ...]:
+) -> tuple[tuple[PowerPlan, ...], tuple[str, ...]]:
+    """Returns a plan per row of the runs' comparison, and what to know of these runs."""
     from lmms.cli.compare import listed, pairing_identity
     from lmms.comparison import ComparisonOptions, compare_runs
     from lmms.comparison.power import plan_from_rows
+    from lmms.comparison.wording import problem_lines
 
     options = ComparisonOptions(
         tasks=listed(arguments, "--task"),
@@ -197,10 +227,13 @@ def _measured(
                 origin="--effect",
                 allowed="a number in the metric's own unit",
             )
-    return plan_from_rows(question, comparison.rows)
+        if row.unit:
+            _check_share(question.effect)
+    plans = plan_from_rows(question, comparison.rows)
+    return plans, tuple(problem_lines(comparison, reasons=False))
 
 
-def _print(question: PowerQuestion, plans: Sequence[PowerPlan]) -> None:
+def _print(question: PowerQuestion, plans: Sequence[PowerPlan], notes: Sequence[str]) -> None:
     repeats = ""
     if question.repeats is not None:
         repeats = ", {} and {} answers per question".format(*question.repeats)
@@ -213,6 +246,10 @@ def _print(question: PowerQuestion, plans: Sequence[PowerPlan]) -> None:
         if plan.task is not None:
             print(console.bold(f"{plan.task}, {plan.metric}"))
         print(console.fields(dict(_lines(plan, abs(question.effect)))))
+        for text in plan.warnings:
+            print(f"  note: {text}")
+    if notes:
+        print("\n".join(["", console.bold("Note"), *(f"  {text}" for text in notes)]))
 
 
 def _lines(plan: PowerPlan, effect: float) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ CORRECTIONS: dict[Correction, str] = {
     "by": "Benjamini-Yekutieli",
     "none": "none",
 }
-_FEW_CLUSTERS = 30
+FEW_CLUSTERS = 30
 """Below, intervals are too narrow more often than they say (Cameron and Miller 2015)."""
 _UNEQUAL = 2 / 3
 """Where fewer of the clusters would weigh as much if all were of one size, the t test rejects too
@@ -34,8 +34,8 @@ _ROUNDED = 1e-4
 class RepeatsSplit:
     """The variance of the differences, split into that of questions and that of answers.
 
-    variance = omega2 + noise_a + noise_b; asking more often makes the noise smaller only. See
-    Miller (2024), arXiv 2411.00640, section 3.
+    variance = omega2 + noise; asking more often makes the noise smaller only. See Miller (2024),
+    arXiv 2411.00640, section 3.
     """
 
     omega2: float
@@ -46,6 +46,8 @@ class RepeatsSplit:
     answers_a: float
     """Mean number of answers per question."""
     answers_b: float
+    noise: float
+    """Mean over the pairs of sigma2_a / answers + sigma2_b / answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +185,8 @@ def compare_metric(
             std_b=float(b.std(ddof=1)),
             variance=float((b - a).var(ddof=1)),
         )
-        row = replace(row, repeats=_repeats_split(columns, metric.key, row.variance or 0.0))
+        rows = pairing.a[both], pairing.b[both]
+        row = replace(row, repeats=_repeats_split(columns, metric.key, rows, row.variance or 0.0))
     complete = not (pairing.only_a or pairing.only_b or pairing.failed or row.unscored)
     return replace(row, warnings=tuple(_warnings(row, complete=complete))), _flips(gains, both)
 
@@ -259,19 +262,28 @@ def _tested(row: MetricComparison, a: Any, b: Any, clusters: Any) -> MetricCompa
 
 
 def _repeats_split(
-    columns: tuple[Outcomes, Outcomes], key: str, variance: float
+    columns: tuple[Outcomes, Outcomes], key: str, rows: tuple[Any, Any], variance: float
 ) -> RepeatsSplit | None:
+    """Splits the variance over these rows of both sides; None if a side asked nothing twice."""
     import numpy as np
 
     noise, sigma2, answers = [], [], []
-    for side in columns:
+    for side, chosen in zip(columns, rows, strict=True):
         found = side.repeats.get(key)
         if found is None:
             return None
-        counts = np.frombuffer(found.counts, dtype=np.int64)
-        variances = np.frombuffer(found.variances, dtype=np.float64)
-        noise.append(float((variances / counts).mean()))
-        sigma2.append(float(variances.mean()))
+        counts = np.ones(len(side), dtype=np.int64)
+        counts[found.rows] = found.counts
+        variances = np.full(len(side), np.nan)
+        variances[found.rows] = found.variances
+        counts, variances = counts[chosen], variances[chosen]
+        several = counts > 1
+        if not several.any():
+            return None
+        sigma2.append(float(variances[several].mean()))
+        # One answer has no variance of its own: it has that of the others.
+        known = np.where(several, variances, sigma2[-1])
+        noise.append(float((known / counts).mean()))
         answers.append(float(counts.mean()))
     return RepeatsSplit(
         omega2=max(0.0, variance - sum(noise)),
@@ -279,6 +291,7 @@ def _repeats_split(
         sigma2_b=sigma2[1],
         answers_a=answers[0],
         answers_b=answers[1],
+        noise=sum(noise),
     )
 
 
@@ -300,7 +313,7 @@ def _warnings(row: MetricComparison, *, complete: bool) -> list[str]:
     texts = []
     if row.unscored:
         texts.append(f"{row.unscored} pairs are scored on one side only and left out")
-    if row.low is not None and row.clusters is not None and row.clusters < _FEW_CLUSTERS:
+    if row.low is not None and row.clusters is not None and row.clusters < FEW_CLUSTERS:
         texts.append(f"the interval rests on only {row.clusters} clusters")
     texts += _unequal_clusters(row)
     reported = (("A", row.a, row.reported_a), ("B", row.b, row.reported_b))

@@ -30,6 +30,8 @@ _NAN = math.nan
 class Repeats:
     """How the answers to one question vary, per sample; see `Outcomes.repeats`."""
 
+    rows: array[int] = field(default_factory=lambda: array("q"))
+    """Which sample; those that were asked once are in no row."""
     counts: array[int] = field(default_factory=lambda: array("q"))
     variances: array[float] = field(default_factory=lambda: array("d"))
     """Variance of the scores of one question's answers, divisor k - 1."""
@@ -116,14 +118,15 @@ class Outcomes:
                 column[row] = known
             record = score.get("record")
             if record and "repeats" in record:
-                self._take_repeats(key, record["repeats"])
+                self._take_repeats(key, row, record["repeats"])
 
-    def _take_repeats(self, key: str, repeats: Iterable[Any]) -> None:
+    def _take_repeats(self, key: str, row: int, repeats: Iterable[Any]) -> None:
         known = [float(v) for v in repeats if isinstance(v, bool | int | float)]
         if len(known) < 2:
             return
         mean = sum(known) / len(known)
         found = self.repeats.setdefault(key, Repeats())
+        found.rows.append(row)
         found.counts.append(len(known))
         found.variances.append(sum((v - mean) ** 2 for v in known) / (len(known) - 1))
 

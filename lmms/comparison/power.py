@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from lmms.comparison.effects import MetricComparison
+from lmms.comparison.effects import FEW_CLUSTERS, MetricComparison, RepeatsSplit
 from lmms.errors import ConfigError
 from lmms.statistics import (
     SampleSize,
@@ -14,6 +14,12 @@ from lmms.statistics import (
     minimal_effect,
     repeats_variance,
     sample_size,
+)
+
+_FEW = 30
+"""Below, the normal law is no good likeness of Student's."""
+_TOO_HOPEFUL = (
+    f"below {_FEW} samples the normal approximation is too hopeful: a t test needs some more"
 )
 
 
@@ -46,6 +52,8 @@ class Spread:
     clusters: int | None = None
     omega2: float | None = None
     """Variance over questions of the difference of expected scores; needs repeats."""
+    lasting: float | None = None
+    """What endless repeats leave of variance times design effect; None: omega2 times it."""
     sigma2: tuple[float, float] | None = None
     """Mean variance of the scores of one question's answers, of A and B."""
 
@@ -74,6 +82,7 @@ class PowerPlan:
     """Samples with any number of repeats: what the questions' own spread asks for."""
     at: tuple[PowerAt, ...] = ()
     reason: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def assumed_spread(std_a: float, std_b: float, correlation: float) -> Spread:
@@ -120,8 +129,11 @@ def plan_power(
     """
     if question.design_effect is not None:
         spread = replace(spread, design_effect=question.design_effect)
-    size = _size(question, spread, spread.variance)
-    limit = None if spread.omega2 is None else _size(question, spread, spread.omega2)
+    size = _size(question, spread.variance * spread.design_effect)
+    lasting = spread.lasting
+    if lasting is None and spread.omega2 is not None:
+        lasting = spread.omega2 * spread.design_effect
+    limit = None if lasting is None else _size(question, lasting)
     counts = dict.fromkeys(n for n in (question.n, pairs) if n)
     return PowerPlan(
         task=task,
@@ -132,6 +144,7 @@ def plan_power(
         needed_without_noise=None if limit is None else limit.n,
         at=tuple(_at(question, spread, n) for n in counts),
         reason=size.reason,
+        warnings=() if size.n is None or size.n >= _FEW else (_TOO_HOPEFUL,),
     )
 
 
@@ -158,6 +171,8 @@ def _plan_from_row(question: PowerQuestion, row: MetricComparison) -> PowerPlan:
     measured = row.design_effect if question.design_effect is None else question.design_effect
     if row.variance is None:
         return _unknown(row, row.reason or "fewer than two pairs say nothing of the variance")
+    if row.variance == 0:
+        return _unknown(row, f"{row.reason}, which says nothing of other samples")
     if measured == 0:
         return _unknown(row, row.reason or "no variance between clusters")
     if question.repeats is not None and row.repeats is None:
@@ -170,13 +185,39 @@ def _plan_from_row(question: PowerQuestion, row: MetricComparison) -> PowerPlan:
         design_effect=1.0 if measured is None else measured,
         clusters=row.clusters,
     )
-    if (split := row.repeats) is not None:
-        sigma2 = split.sigma2_a, split.sigma2_b
-        spread = replace(spread, omega2=split.omega2, sigma2=sigma2)
-        if question.repeats is not None:
-            variance = repeats_variance(split.omega2, *sigma2, *question.repeats)
-            spread = replace(spread, variance=variance)
-    return plan_power(question, spread, task=row.shown, metric=row.metric, pairs=row.n)
+    if row.repeats is not None:
+        spread = _with_repeats(spread, row.repeats, question)
+    plan = plan_power(question, spread, task=row.shown, metric=row.metric, pairs=row.n)
+    return replace(plan, warnings=(*_warnings(question, row), *plan.warnings))
+
+
+def _with_repeats(spread: Spread, split: RepeatsSplit, question: PowerQuestion) -> Spread:
+    """Returns the spread with its parts, and at the number of answers that is asked about.
+
+    Questions of one cluster share what makes them hard, not the chance of their answers. So the
+    noise of answers is no part of what clusters multiply, unless a design effect was given.
+    """
+    sigma2 = split.sigma2_a, split.sigma2_b
+    lasting = max(0.0, spread.design_effect * spread.variance - split.noise)
+    given = question.design_effect is not None
+    spread = replace(spread, omega2=split.omega2, sigma2=sigma2, lasting=None if given else lasting)
+    if question.repeats is None:
+        return spread
+    variance = repeats_variance(split.omega2, *sigma2, *question.repeats)
+    if given or variance == 0.0:
+        return replace(spread, variance=variance)
+    clustered = repeats_variance(lasting, *sigma2, *question.repeats)
+    return replace(spread, variance=variance, design_effect=clustered / variance)
+
+
+def _warnings(question: PowerQuestion, row: MetricComparison) -> Iterator[str]:
+    if row.n < _FEW:
+        yield f"measured on only {row.n} pairs: variance and correlation may be far off"
+    if row.clusters is not None and row.clusters < FEW_CLUSTERS and question.design_effect is None:
+        yield (
+            f"the design effect rests on only {row.clusters} clusters and may be far off: "
+            "--design-effect takes one from elsewhere"
+        )
 
 
 def _unknown(row: MetricComparison, reason: str) -> PowerPlan:
@@ -191,13 +232,10 @@ def _unknown(row: MetricComparison, reason: str) -> PowerPlan:
     )
 
 
-def _size(question: PowerQuestion, spread: Spread, variance: float) -> SampleSize:
+def _size(question: PowerQuestion, variance: float) -> SampleSize:
+    """Returns the samples needed where one pair has this variance, clusters included."""
     return sample_size(
-        question.effect,
-        variance=variance,
-        alpha=question.alpha,
-        power=question.power,
-        design_effect=spread.design_effect,
+        question.effect, variance=variance, alpha=question.alpha, power=question.power
     )
 
 

@@ -239,12 +239,21 @@ def test_power_from_two_runs(lmms, runs):
         ([], "needs an effect"),
         (["--effect", "3%"], "'3%' is no effect"),
         (["--effect", "0"], "an effect of 0"),
+        (["--effect", "5"], "scores from 0 to 1 cannot differ by 5"),
+        (["--effect", "5"], "5pp are percentage points"),
+        (["--effect", "500"], "allowed: at most 1\n"),
+        (["--effect", "3pp", "--common"], "--common says what to measure"),
         (["--effect", "3pp", "--n", "0"], "'0' is no number of samples"),
         (["--effect", "3pp", "--power", "1"], "power is 1.0"),
         (["--effect", "3pp", "--correlation", "2"], "a correlation of 2.0"),
         (["--effect", "3pp", "--std-a", "x"], "--std-a 'x' is no number"),
         (["--effect", "3pp", "--repeats", "4"], "how much answers to one question vary"),
         (["--effect", "3pp", "--repeats", "0"], "--repeats '0'"),
+        (["--effect", "3pp", "--omega2", "1", "--sigma2", "1,2,3"], "'1,2,3' is no variance"),
+        (
+            ["--effect", "3pp", "--omega2", "1", "--sigma2", "1", "--std-b", "1"],
+            "--std-b is a part",
+        ),
         (["--effect", "3pp", "--task", "mme"], "not on which runs"),
         (["--effect", "3pp", "outputs/a", "outputs/b"], "measures on two runs"),
         (["--effect", "3pp", "--from", "outputs/a"], "measures on two runs"),
@@ -261,3 +270,19 @@ def test_power_without_variance_says_so(lmms):
     result = lmms("power", "--effect", "1pp", "--correlation", "1")
     assert result.code == 0
     assert "not available: no variance" in result.out
+
+
+def test_power_says_what_it_rests_on(lmms, runs):
+    other_scale = lmms("power", "--effect", "5", "--std-a", "2", "--std-b", "2")
+    assert "the normal approximation is too hopeful" in other_scale.out
+    result = lmms("power", "--effect", "3pp", "--from", *runs)
+    assert "the design effect rests on only 6 clusters" in result.out
+    assert "only in A: gsm8k" in result.out
+    document = lmms("power", "--effect", "3pp", "--from", *runs, "--json").json
+    assert "only in A: gsm8k" in document["warnings"]
+    same = ("--from", runs[0], runs[0], "--task", TASK)
+    (plan,) = lmms("power", "--effect", "3pp", *same, "--json").json["results"]
+    assert plan["needed"] is None
+    assert plan["reason"].endswith("all differences are equal, which says nothing of other samples")
+    refused = lmms("power", "--effect", "3", "--from", *runs)
+    assert (refused.code, "cannot differ by 3" in refused.err) == (2, True)

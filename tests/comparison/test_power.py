@@ -85,6 +85,51 @@ def test_a_pilot_measures_what_the_plan_needs(write):
     assert [at.n for at in often.at] == [100, 400]
 
 
+def test_clusters_multiply_what_questions_share_and_not_the_noise_of_answers(write):
+    # Clusters of 8 questions that one system finds easier or harder together; answers are noise.
+    rng = np.random.default_rng(2)
+    clusters, size, k = 1000, 8, 2
+    shift = np.repeat(rng.choice([-0.2, 0.2], clusters), size)
+    sides = [
+        [
+            sample(f"d{i}", 0.0, cluster=f"c{i // size}", scores={"acc": _repeated(rng, p, k)})
+            for i, p in enumerate(0.5 + s * shift)
+        ]
+        for s in (0, 1)
+    ]
+    rows = compare_runs(*(write(n, side) for n, side in zip("ab", sides, strict=True))).rows
+    sigma2_a, sigma2_b = 0.25, 0.25 - 0.2**2
+    truth = {1: 8 * 0.04 + sigma2_a + sigma2_b, 2: 8 * 0.04 + (sigma2_a + sigma2_b) / 2}
+    truth[50] = 8 * 0.04 + (sigma2_a + sigma2_b) / 50
+    for repeats, variance in truth.items():
+        (plan,) = plan_from_rows(PowerQuestion(effect=0.05, repeats=(repeats, repeats)), rows)
+        spread = plan.spread
+        assert spread.variance * spread.design_effect == pytest.approx(variance, rel=0.12)
+    (plan,) = plan_from_rows(PowerQuestion(effect=0.05), rows)
+    assert plan.spread.lasting == pytest.approx(8 * 0.04, rel=0.15)
+    assert plan.needed_without_noise < plan.needed
+    (given,) = plan_from_rows(PowerQuestion(effect=0.05, design_effect=2.0, repeats=(2, 2)), rows)
+    assert given.spread.design_effect == 2.0
+
+
+def test_the_noise_of_answers_is_that_of_the_pairs(write):
+    steady = Score(value=1.0, record={"repeats": [1.0, 1.0]})
+    shaky = Score(value=0.5, record={"repeats": [1.0, 0.0]})
+    once = Score(value=0.0, record={"repeats": [0.0]})
+
+    def side(name, scores):
+        samples = [sample(f"d{i}", 0.0, scores={"acc": s}) for i, s in scores.items()]
+        return write(name, samples)
+
+    a = side("a", {0: steady, 1: shaky, 2: shaky, 3: shaky})
+    b = side("b", {0: shaky, 1: once, 4: steady})
+    (row,) = compare_runs(a, b, ComparisonOptions(common=True)).rows
+    # Of d0 and d1: 0 and 1/2 of A; of B 1/2 and, asked once, the same.
+    assert (row.repeats.sigma2_a, row.repeats.sigma2_b) == (0.25, 0.5)
+    assert (row.repeats.answers_a, row.repeats.answers_b) == (2.0, 1.5)
+    assert row.repeats.noise == pytest.approx((0 + 0.25) / 2 + (0.25 + 0.5) / 2)
+
+
 def test_repeats_cannot_be_planned_from_runs_without(sides):
     rows = compare_runs(*sides([1.0, 0.0, 1.0], [0.0, 0.0, 1.0])).rows
     with pytest.raises(ConfigError, match="asked each question once"):
