@@ -180,7 +180,7 @@ def _print_settings(comparison: Comparison) -> None:
 def _print_flips(
     comparison: Comparison, row: MetricComparison, *, better: bool, limit: int
 ) -> None:
-    from lmms.comparison.wording import answer_text, flip_title
+    from lmms.comparison.wording import answers_text, flip_title
 
     total = row.better if better else row.worse
     if not total or not limit:
@@ -190,7 +190,7 @@ def _print_flips(
     print(console.bold(flip_title(row, better=better) + more))
     lines = []
     for a, b in comparison.flipped(row, better=better, limit=limit):
-        said = answer_text(a, row.metric), answer_text(b, row.metric)
+        said = answers_text(a, row.metric), answers_text(b, row.metric)
         cells = (a.document_id, *("–" if text is None else text for text in said), a.target)
         lines.append(tuple(_cut(text, _WIDTH) for text in cells))
     print(console.table(("document", "A answers", "B answers", "target"), lines))

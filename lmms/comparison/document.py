@@ -8,7 +8,7 @@ from typing import Any
 from lmms.comparison.compare import Comparison, TaskComparison
 from lmms.comparison.effects import MetricComparison
 from lmms.comparison.sides import Side
-from lmms.comparison.wording import answer_text, problem_lines
+from lmms.comparison.wording import answer_text, problem_lines, repeated_answers
 from lmms.report.jsonable import jsonable
 from lmms.types import Sample
 
@@ -71,6 +71,7 @@ def _pairs(task: TaskComparison) -> dict[str, Any]:
         "samples_b": task.samples_b,
         "only_a": list(pairing.only_a),
         "only_b": list(pairing.only_b),
+        "other_content": pairing.other_content,
         "failed": pairing.failed,
         "failed_a": pairing.failed_a,
         "failed_b": pairing.failed_b,
@@ -100,8 +101,10 @@ def _flips(
 
 def _answer(sample: Sample, metric: str) -> dict[str, Any]:
     score = sample.scores.get(metric)
-    return {
+    found = {
         "score": None if score is None else score.value,
         "status": sample.status if score is None else score.status,
         "answer": answer_text(sample, metric),
     }
+    answers = repeated_answers(sample, metric)
+    return found if answers is None else found | {"answers": answers}

@@ -54,6 +54,8 @@ class Outcomes:
     keys: list[str] = field(default_factory=list)
     """Identity of the document, with `#2`, `#3`, … at its second, third … occurrence."""
     ids: list[str] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    """Of the documents' content, where documents are paired by their ids; "" where unknown."""
     places: array[int] = field(default_factory=lambda: array("q"))
     """Offset of the line in bytes, or the document's index where there is no file."""
     failed: bytearray = field(default_factory=bytearray)
@@ -97,6 +99,8 @@ class Outcomes:
     def _new_row(self, key: str, document: str, line: Mapping[str, Any], place: int) -> int:
         self.keys.append(key)
         self.ids.append(document)
+        if self.pair_by == "id":
+            self.digests.append(line.get("doc_hash") or "")
         self.places.append(place)
         self.failed.append(line.get("status") == "failed" or line.get("failure") is not None)
         name = self._cluster_of(line)

@@ -28,6 +28,8 @@ class Pairing:
     failed_b: int
     failed: int
     """Pairs that are left out because a sample of either side failed."""
+    other_content: int = 0
+    """Pairs by id whose documents have digests that differ."""
 
 
 def pair(a: Outcomes, b: Outcomes, *, task: str, common: bool = False) -> Pairing:
@@ -53,6 +55,10 @@ def pair(a: Outcomes, b: Outcomes, *, task: str, common: bool = False) -> Pairin
     taken[in_b] = True
     only_a = tuple(a.ids[row] for row in np.flatnonzero(~both))
     only_b = tuple(b.ids[row] for row in np.flatnonzero(~taken))
+    changed = sum(
+        bool(a.digests[i] and b.digests[j]) and a.digests[i] != b.digests[j]
+        for i, j in zip(in_a[: len(a.digests)], in_b, strict=False)
+    )
     if not in_a.size:
         raise _nothing_in_common(a, b, task)
     if (only_a or only_b) and not common:
@@ -68,6 +74,7 @@ def pair(a: Outcomes, b: Outcomes, *, task: str, common: bool = False) -> Pairin
         failed_a=int(failed_a.sum()),
         failed_b=int(failed_b.sum()),
         failed=int((~kept).sum()),
+        other_content=changed,
     )
 
 
@@ -91,6 +98,9 @@ def _different_sets(
         for side, only in (("A", only_a), ("B", only_b))
         if only
     ]
+    others = set(only_b)
+    if both := [name for name in only_a if name in others]:
+        parts.append(f"{len(both)} with one id but other contents ({_some(both)})")
     return DataError(
         f"the runs do not have the same documents of {task!r}: {', '.join(parts)}",
         origin=_origins(a, b),

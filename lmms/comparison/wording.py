@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -166,6 +167,11 @@ def _dropped(task: TaskComparison) -> Iterator[str]:
             listed = ", ".join(ids[:_SHOWN_IDS]) + more
             left_out = f"left out {counted(len(ids), 'document')} only in {letter}"
             yield f"{task.label}: {left_out}: {listed}"
+    if pairing.other_content:
+        yield (
+            f"{task.label}: of {counted(pairing.other_content, 'pair')} by id the documents' "
+            "digests differ: other contents, or digests of another tool"
+        )
     if pairing.failed:
         yield (
             f"{task.label}: left out {counted(pairing.failed, 'pair')} with a failed sample "
@@ -198,6 +204,23 @@ def value_text(value: Any) -> str:
     if value is None:
         return "–"
     return value if isinstance(value, str) else dumps(value)
+
+
+def answers_text(sample: Sample, metric: str) -> str | None:
+    """Returns a sample's answer, or its answers with how often each was given: `B ×3, A ×1`."""
+    given = repeated_answers(sample, metric)
+    if given is None:
+        return answer_text(sample, metric)
+    times = Counter("–" if answer is None else str(answer) for answer in given)
+    return ", ".join(f"{answer} ×{count}" for answer, count in times.most_common())
+
+
+def repeated_answers(sample: Sample, metric: str) -> list[Any] | None:
+    """Returns the answers to a question that was asked several times; None if it was not."""
+    score = sample.scores.get(metric)
+    record = None if score is None else score.record
+    given = None if record is None else record.get("repeat_answers")
+    return list(given) if isinstance(given, list) and len(given) > 1 else None
 
 
 def answer_text(sample: Sample, metric: str) -> str | None:

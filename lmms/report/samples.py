@@ -97,7 +97,8 @@ def read_samples(path: Path, *, task: str | None = None) -> Iterator[Sample]:
     """
     named = task or re.sub(r"^(?:.*_)?samples_|\.jsonl$", "", path.name)
     try:
-        with path.open(encoding="utf-8") as file:
+        # As bytes: a line that is no UTF-8 is a wrong line, with its number.
+        with path.open("rb") as file:
             for number, text in enumerate(file, 1):
                 if text.strip():
                     yield parse_sample(text, named, f"{path}:{number}", own_name=task is None)

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from lmms.comparison import ComparisonOptions, compare_runs
+from lmms.comparison.document import comparison_document
+from lmms.comparison.wording import answers_text, problem_lines
 from lmms.errors import ConfigError, DataError, PlanError
 from lmms.report.samples import read_samples
 from lmms.statistics import mcnemar, paired_difference, sign_flip
+from lmms.types import Score
 
-from .conftest import digest, failed, sample
+from .conftest import METRIC, digest, failed, sample
 
 RANDOM = np.random.default_rng(5)
 
@@ -76,6 +79,44 @@ def test_a_repeat_that_one_side_lacks_is_a_different_set(write):
     b = write("b", [sample("d", 1.0)])
     with pytest.raises(DataError, match="1 only in A"):
         compare_runs(a, b)
+
+
+def test_an_edited_document_is_named_as_such(write):
+    a = write("a", [sample(f"d{i}", 1.0) for i in range(3)])
+    edited = sample("d1", 0.0, doc_hash=digest("d1, corrected"))
+    b = write("b", [sample("d0", 1.0), edited, sample("d2", 1.0)])
+    with pytest.raises(DataError, match=r"1 with one id but other contents \(d1\)"):
+        compare_runs(a, b)
+    found = compare_runs(a, b, ComparisonOptions(pair_by="id"))
+    assert found.tasks["quiz"].pairing.other_content == 1
+    (told,) = [line for line in problem_lines(found) if "digests differ" in line]
+    assert told.startswith("quiz: of 1 pair by id")
+    same = compare_runs(a, a, ComparisonOptions(pair_by="id"))
+    assert same.tasks["quiz"].pairing.other_content == 0
+
+
+def test_answers_of_repeats_are_all_told(write):
+    def side(name, answers):
+        values = [float(answer == "B") for answer in answers]
+        record = {"repeats": values, "repeat_answers": answers}
+        score = Score(value=sum(values) / len(values), answer=answers[0], record=record)
+        return write(name, [sample("d0", 0.0, scores={METRIC: score})])
+
+    found = compare_runs(side("a", ["B", "B", "B", "C"]), side("b", ["B", None, "C", "C"]))
+    (pair,) = found.flipped(found.rows[0], better=False)
+    assert [answers_text(s, METRIC) for s in pair] == ["B ×3, C ×1", "C ×2, B ×1, – ×1"]
+    (flip,) = comparison_document(found)["flips"]
+    assert flip["b"]["answers"] == ["B", None, "C", "C"]
+    asked_once = write("c", [sample("d0", 1.0)]), write("d", [sample("d0", 0.0)])
+    assert "answers" not in comparison_document(compare_runs(*asked_once))["flips"][0]["a"]
+
+
+def test_a_file_that_is_no_text_is_one_error(tmp_path):
+    path = tmp_path / "samples_quiz.jsonl"
+    path.write_bytes(b'{"doc_id": 0, "doc": "\xff"}\n')
+    with pytest.raises(DataError, match="not a line of a samples file") as raised:
+        compare_runs(path, path)
+    assert raised.value.origin == f"{path}:1"
 
 
 def test_nothing_in_common(write):
