@@ -21,16 +21,16 @@ from lmms.adaptive.analysis_wording import (
     shown_measures,
 )
 from lmms.errors import LmmsError
-from lmms.report.lines import Curve, Level, Point, legend_mark, line_chart
 from lmms.report.markup import style_sheet, templates
+from lmms.report.xy_plots import Axis, Color, Mark, Series, legend_key, xy_plot
 from lmms.responses.atomic import write_text
 
-_ROLES = {
-    "fluid_benchmarking": "line-1",
-    "random_ability": "line-2",
-    "random_accuracy": "line-3",
-    "full_ability": "line-2",
-    "full_accuracy": "line-3",
+_LOOKS: dict[str, tuple[Color, Mark]] = {
+    "fluid_benchmarking": ("blue", "circle"),
+    "random_ability": ("amber", "square"),
+    "random_accuracy": ("purple", "triangle"),
+    "full_ability": ("amber", "square"),
+    "full_accuracy": ("purple", "triangle"),
 }
 _SIZED = ("fluid_benchmarking", "random_ability", "random_accuracy")
 
@@ -71,7 +71,11 @@ def analysis_page(analysis: Analysis, *, source: str) -> str:
             style_hash=style_hash,
             source=source,
             facts=list(heading_lines(analysis)),
-            legend=[(Markup(legend_mark(_ROLES[m])), METHOD_NAMES[m]) for m in _SIZED if m in used],
+            legend=[
+                (Markup(legend_key("joined", *_LOOKS[m])), METHOD_NAMES[m])
+                for m in _SIZED
+                if m in used
+            ],
             levels=[METHOD_NAMES[m] for m in ("full_ability", "full_accuracy") if m in used],
             charts=list(_charts(overall)),
             tables=list(_tables(analysis)),
@@ -100,30 +104,47 @@ def write_page(path: Path, analysis: Analysis, *, source: Path) -> None:
 def _charts(qualities: Sequence[MethodQuality]) -> Iterator[Chart]:
     for measure in shown_measures(qualities):
         curves = [_curve(qualities, method, measure) for method in _SIZED]
-        levels = [
-            Level(METHOD_NAMES[q.method], _ROLES[q.method], value)
-            for q in qualities
-            if q.items is None and (value := getattr(q, measure).value) is not None
-        ]
-        if not any(curve.points for curve in curves):
+        sizes = sorted({x for curve in curves for x in curve.x})
+        if not sizes:
             continue
         text = MEASURE_TEXTS[measure]
-        plot = line_chart(
-            [curve for curve in curves if curve.points],
-            levels,
+        plot = xy_plot(
+            [*_levels(qualities, measure), *(curve for curve in curves if curve.x)],
             title=f"{text.title}: {text.short} by number of items",
-            x_title="items",
+            x=Axis("items", log=True, ticks=sizes),
+            y=Axis(""),
+            legend=False,
         )
         yield Chart(f"{text.title}: {text.short} {arrow(measure)}", text.meaning, Markup(plot))
 
 
-def _curve(qualities: Sequence[MethodQuality], method: str, measure: str) -> Curve:
-    points = []
+def _levels(qualities: Sequence[MethodQuality], measure: str) -> Iterator[Series]:
     for quality in qualities:
-        found = getattr(quality, measure)
-        if quality.method == method and quality.items is not None and found.value is not None:
-            points.append(Point(quality.items, found.value, found.low, found.high))
-    return Curve(METHOD_NAMES[method], _ROLES[method], tuple(points))
+        value = getattr(quality, measure).value
+        if quality.items is None and value is not None:
+            color, _ = _LOOKS[quality.method]
+            yield Series(METHOD_NAMES[quality.method], (), [value], "level", color=color)
+
+
+def _curve(qualities: Sequence[MethodQuality], method: str, measure: str) -> Series:
+    found = [
+        (quality.items, value)
+        for quality in qualities
+        if quality.method == method
+        and quality.items is not None
+        and (value := getattr(quality, measure)).value is not None
+    ]
+    color, mark = _LOOKS[method]
+    return Series(
+        METHOD_NAMES[method],
+        [items for items, _ in found],
+        [value.value for _, value in found],
+        "joined",
+        low=[value.low for _, value in found],
+        high=[value.high for _, value in found],
+        color=color,
+        mark=mark,
+    )
 
 
 def _tables(analysis: Analysis) -> Iterator[TableView]:

@@ -10,11 +10,12 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmms.adaptive.fit_statistics import FloatArray, ItemFit, SuspiciousItem
 from lmms.adaptive.fitting import FittedBank
 from lmms.adaptive.responses import MISSING
-from lmms.report.xy_plots import Axis, Series, xy_plot
+from lmms.report.xy_plots import Axis, Color, Mark, Series, xy_plot
 from lmms.statistics.intervals import wilson_interval
 
 SCHEMA = "lmms-fit/1"
@@ -24,6 +25,8 @@ _SHOWN_CURVES = 12
 _GROUPS = 6
 _CURVE_POINTS = 81
 _WIDEST = 4.0
+
+BoolArray = NDArray[np.bool_]
 
 
 def test_information(fitted: FittedBank, abilities: FloatArray) -> FloatArray:
@@ -183,10 +186,18 @@ def _scale_plot(fitted: FittedBank) -> str:
         counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
         return [float(v) for v in counts / len(values)]
 
+    difficulties = shares(fitted.bank.b)
     return xy_plot(
         [
-            Series("subjects' abilities", middles, shares(fitted.abilities), "bars", color=1),
-            Series("items' difficulties", middles, shares(fitted.bank.b), "steps", color=4),
+            Series("subjects' abilities", middles, shares(fitted.abilities), "bars"),
+            # A step keeps its value until the next edge; the last one ends at the last edge.
+            Series(
+                "items' difficulties",
+                edges.tolist(),
+                [*difficulties, difficulties[-1]],
+                "steps",
+                color="amber",
+            ),
         ],
         title="distribution of abilities and difficulties",
         x=Axis("ability, difficulty", float(ends[0]), float(ends[-1])),
@@ -204,7 +215,7 @@ def _information_plots(fitted: FittedBank) -> tuple[str, str]:
     positions = abilities.tolist()
     return (
         xy_plot(
-            [Series("", positions, information.tolist(), color=3)],
+            [Series("", positions, information.tolist(), color="green")],
             title="information of all items together",
             x=axis,
             y=Axis("information", 0.0),
@@ -224,13 +235,16 @@ def _item_map(fitted: FittedBank) -> str:
     picked = np.arange(len(bank))
     if len(picked) > 2000:
         picked = picked[:: len(picked) // 2000 + 1]
+    kinds: list[tuple[str, BoolArray, Color, Mark]] = [
+        ("items", ~negative, "blue", "circle"),
+        ("negative", negative, "red", "triangle"),
+    ]
     series = []
-    for label, which, color in (("items", ~negative, 1), ("negative", negative, 2)):
+    for label, which, color, mark in kinds:
         part = [i for i in picked if which[i]]
         if part:
-            series.append(
-                Series(label, bank.b[part].tolist(), bank.a[part].tolist(), "dots", color=color)
-            )
+            b, a = bank.b[part].tolist(), bank.a[part].tolist()
+            series.append(Series(label, b, a, "dots", color=color, mark=mark))
     return xy_plot(
         series,
         title="discrimination and difficulty of the items",
@@ -264,7 +278,7 @@ def _item_plot(fitted: FittedBank, item: int) -> str:
     return xy_plot(
         [
             Series("", abilities.tolist(), curve),
-            Series("", abilities.tolist(), information, color=0),
+            Series("", abilities.tolist(), information, color="grey"),
             Series(
                 "",
                 [float(fitted.abilities[g].mean()) for g in groups],
@@ -272,14 +286,14 @@ def _item_plot(fitted: FittedBank, item: int) -> str:
                 "dots",
                 low=[None if i is None else i.low for i in intervals],
                 high=[None if i is None else i.high for i in intervals],
-                color=4,
+                color="amber",
             ),
         ],
         title=f"characteristic and information curve of {fitted.bank.ids[item]}",
         x=Axis(f"ability (a = {a:.2f}, b = {b:.2f})", float(abilities[0]), float(abilities[-1])),
         y=Axis("", 0.0, max(1.0, *information)),
-        width=420,
-        height=260,
+        width=340,
+        height=230,
     )
 
 

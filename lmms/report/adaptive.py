@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from lmms.report.digits import decimals_for, fixed
-from lmms.report.trajectory import CoursePoint, trajectory
 from lmms.report.wording import counted
+from lmms.report.xy_plots import Axis, Color, Mark, Series, xy_plot
 from lmms.types import MetricResult, RunResult, TaskResult
 
 _STOPS: Final[Mapping[str, str]] = {
@@ -21,6 +22,11 @@ NOT_COMPARABLE: Final = (
     "The documents were chosen by the model's ability, so the share of right answers among them is "
     "no score of the benchmark."
 )
+
+
+_MOST_TICKS = 8
+_HALF_HEIGHT = 0.6
+"""Ability shown above and below the course at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +79,32 @@ def adaptive_view(task: TaskResult, anchors: Mapping[int, str]) -> AdaptiveView 
     return AdaptiveView(
         label=task.label,
         facts=tuple(_facts(task, block)),
-        plot=trajectory(
-            [_point(i, step) for i, step in enumerate(steps, 1)],
-            title=f"ability of the model in {task.label} after each answer",
-        ),
+        plot=course_plot(steps, title=f"ability of the model in {task.label} after each answer"),
         items=tuple(_item(i, step, anchors) for i, step in enumerate(steps, 1)),
+    )
+
+
+def course_plot(steps: Sequence[Mapping[str, Any]], *, title: str) -> str:
+    """Returns the course of a task: the ability after each answer with its band, a mark per item.
+
+    A mark stands at the item's difficulty, its colour and form tell the answer.
+
+    Args:
+        steps: Of the task's trajectory, in the order of the answers; at least one.
+        title: For readers that cannot see it.
+    """
+    numbers = range(1, len(steps) + 1)
+    low, high = zip(*(_interval(step) for step in steps), strict=True)
+    return xy_plot(
+        [
+            Series("ability", numbers, [s["ability"] for s in steps], low=low, high=high),
+            _marks(steps, "right", "green", "circle"),
+            _marks(steps, "wrong", "red", "square"),
+        ],
+        title=title,
+        x=Axis("documents answered", 1, len(steps), ticks=_counts(len(steps))),
+        y=Axis("", *_domain(steps)),
+        width=960,
     )
 
 
@@ -112,17 +139,43 @@ def _facts(task: TaskResult, block: Mapping[str, Any]) -> Iterator[tuple[str, st
         yield "stopped because", _STOPS.get(reason, str(reason))
 
 
-def _point(number: int, step: Mapping[str, Any]) -> CoursePoint:
+def _interval(step: Mapping[str, Any]) -> tuple[float | None, float | None]:
     ability, stderr = step["ability"], step["stderr"]
-    word = "right" if step["response"] else "wrong"
-    return CoursePoint(
-        right=bool(step["response"]),
-        difficulty=step["b"],
-        ability=ability,
-        low=None if stderr is None else ability - stderr,
-        high=None if stderr is None else ability + stderr,
-        title=f"{number}. {step['document_id']}: {word}; difficulty {step['b']:.2f}",
+    return (None, None) if stderr is None else (ability - stderr, ability + stderr)
+
+
+def _marks(steps: Sequence[Mapping[str, Any]], answer: str, color: Color, mark: Mark) -> Series:
+    chosen = [(i, s) for i, s in enumerate(steps, 1) if bool(s["response"]) == (answer == "right")]
+    return Series(
+        answer,
+        [i for i, _ in chosen],
+        [step["b"] for _, step in chosen],
+        "dots",
+        color=color,
+        mark=mark,
+        titles=[f"{i}. {s['document_id']}: {answer}; difficulty {s['b']:.2f}" for i, s in chosen],
     )
+
+
+def _domain(steps: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """The abilities, their intervals once there are a few answers, and some room."""
+    settled = steps[min(len(steps) - 1, 2) :]
+    edges = [v for step in settled for v in _interval(step) if v is not None]
+    known = [*(step["ability"] for step in steps), *edges]
+    middle = steps[-1]["ability"]
+    low = min(*known, middle - _HALF_HEIGHT)
+    high = max(*known, middle + _HALF_HEIGHT)
+    return math.floor(low * 2) / 2, math.ceil(high * 2) / 2
+
+
+def _counts(total: int) -> list[int]:
+    """Returns about eight numbers from 1 to the number of answers."""
+    if total <= _MOST_TICKS:
+        return list(range(1, total + 1))
+    rough = total / _MOST_TICKS
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough)
+    return [1, *range(int(step), total + 1, int(step))]
 
 
 def _item(number: int, step: Mapping[str, Any], anchors: Mapping[int, str]) -> AskedItem:

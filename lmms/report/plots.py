@@ -12,6 +12,7 @@ from html import escape as escape_markup
 from typing import Literal
 
 from lmms.report.digits import decimals_for, fixed
+from lmms.report.ticks import tick_step, tick_text
 from lmms.report.wording import displayable
 
 _WIDTH = 960
@@ -121,7 +122,7 @@ def forest_of_differences(rows: Sequence[ForestRow], *, title: str) -> str:
     # Both sides equally wide: which way, and how far, is seen before it is read.
     largest = max(known, default=0.0)
     largest = largest if largest > _ROUNDING else 1.0
-    step = _step(-largest, largest)
+    step = tick_step(-largest, largest)
     count = math.ceil(largest / step * (1 - _ROUNDING))
     ticks = [i * step for i in range(-count, count + 1)]
     dots = [row.role != "heading" and row.value is not None for row in rows]
@@ -144,8 +145,9 @@ def _drawn(
         f'aria-label="{escape(title)}">'
     ]
     bottom = height - _AXIS + 6
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     for tick in ticks:
-        at, text = f"{axis.x(tick):.1f}", _tick_text(tick, ticks)
+        at, text = f"{axis.x(tick):.1f}", tick_text(tick, step)
         line = "grid zero" if axis.signed and tick == 0 else "grid"
         parts.append(
             f'<line class="{line}" x1="{at}" x2="{at}" y1="2" y2="{bottom}"/>'
@@ -196,29 +198,14 @@ def _domain(rows: Sequence[ForestRow]) -> tuple[float, float]:
     if low >= -_ROUNDING and high <= 1:
         return 0.0, 1.0
     low, high = min(low, 0.0), max(high, 0.0)
-    step = _step(low, high)
+    step = tick_step(low, high)
     return math.floor(low / step) * step, math.ceil(high / step) * step
 
 
-def _step(low: float, high: float) -> float:
-    """Returns the distance of about five ticks: 1, 2, 2.5 or 5 times a power of ten."""
-    rough = (high - low) / 5 or 1.0
-    power = 10.0 ** math.floor(math.log10(rough))
-    return power * next(f for f in (1, 2, 2.5, 5, 10) if f * power >= rough * (1 - 1e-9))
-
-
 def _ticks(low: float, high: float) -> list[float]:
-    step = 0.25 if (low, high) == (0.0, 1.0) else _step(low, high)
+    step = 0.25 if (low, high) == (0.0, 1.0) else tick_step(low, high)
     count = round((high - low) / step)
     return [low + i * step for i in range(count + 1)]
-
-
-def _tick_text(tick: float, ticks: Sequence[float]) -> str:
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    if round(step * 10**decimals, 9) % 1:
-        decimals += 1
-    return f"{tick:,.{decimals}f}"
 
 
 @dataclass(frozen=True, slots=True)

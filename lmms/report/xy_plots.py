@@ -1,7 +1,7 @@
-"""Plots over two axes, drawn as plain SVG: curves with bands, points and bars.
+"""Plots over two axes, drawn as plain SVG: curves, dots and bars, with their intervals.
 
-As in `lmms.report.plots` there is no script and no colour: classes (`series-1`, …) get their
-colours from the page's style sheet.
+As in `lmms.report.plots` there is no script and no colour: classes (`blue`, …) get their colours
+from the page's style sheet.
 """
 
 from __future__ import annotations
@@ -12,15 +12,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lmms.report.plots import escape
+from lmms.report.ticks import tick_step, tick_text
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 14, 12, 44
+_Y_TITLE = 14
 _LEGEND = 20
+_KEY = 26
+_CHARACTER = 6.6
+"""Width of a letter of the legend, on average."""
+_INSET = 14
+"""Room beside the outermost marks of a logarithmic axis, which ends with the data."""
+_TICK_ROOM = 30
 _NOTHING = 1e-9
 """A span so small, relative to the numbers, is rounding."""
-_TICKS = 5
 _BAR_GAP = 1.0
+_CAP = 3.5
 
 Number = float | None
+Kind = Literal["line", "steps", "joined", "dots", "bars", "level"]
+Color = Literal["blue", "red", "green", "amber", "purple", "grey"]
+Mark = Literal["circle", "square", "triangle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,52 +40,77 @@ class Series:
 
     Attributes:
         label: Its name in the legend; "": it has none.
-        x: Positions, ascending for curves.
+        x: Positions, ascending for curves; of a level there are none.
         y: Values; None and NaN interrupt a curve.
-        kind: A curve, separate dots, steps (a curve that keeps each value until the next), or
-            bars, as wide as their distance.
-        low: Lower edge of a band around a curve, or of the whisker of each dot.
-        high: Upper edge.
-        color: Which of the style sheet's colours, 1 to 4; 0 is grey.
+        kind: A curve, steps (a curve that keeps each value until the next), marks joined by lines,
+            separate marks, bars as wide as their distance, or a level: a dashed line at each value
+            over the whole width.
+        low: Lower edges of a band around a curve, or of the whisker of each mark.
+        high: Upper edges.
+        color: As the style sheet has it in light and dark.
+        mark: Form of the marks, so that series are told apart without colour.
+        titles: What a pointer over each separate mark is told.
     """
 
     label: str
     x: Sequence[float]
     y: Sequence[Number]
-    kind: Literal["line", "dots", "steps", "bars"] = "line"
+    kind: Kind = "line"
     low: Sequence[Number] | None = None
     high: Sequence[Number] | None = None
-    color: int = 1
+    color: Color = "blue"
+    mark: Mark = "circle"
+    titles: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """An axis: its title and, where it is not to follow the data, its ends."""
+    """An axis.
+
+    Attributes:
+        title: What it counts.
+        low: Its lower end, where it is not to follow the data; what is beyond stands at the end.
+        high: Its upper end, likewise.
+        log: Whether it is logarithmic (x alone); it takes positive positions and `ticks`.
+        ticks: Where the numbers stand, as far as they have room; None: at round numbers.
+    """
 
     title: str
     low: float | None = None
     high: float | None = None
+    log: bool = False
+    ticks: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Where the values of an axis lie on the canvas."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        inside = min(max(value, self.low), self.high)
+        if self.log:
+            share = math.log(inside / self.low) / math.log(self.high / self.low)
+        else:
+            share = (inside - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where the axes lie on the canvas."""
+    """The rectangle that the axes span."""
 
-    width: int
-    height: int
-    x_low: float
-    x_high: float
-    y_low: float
-    y_high: float
-    top: int
-
-    def x(self, value: float) -> float:
-        share = (value - self.x_low) / (self.x_high - self.x_low)
-        return _LEFT + share * (self.width - _LEFT - _RIGHT)
-
-    def y(self, value: float) -> float:
-        share = (value - self.y_low) / (self.y_high - self.y_low)
-        return self.height - _BOTTOM - share * (self.height - self.top - _BOTTOM)
+    x: _Scale
+    y: _Scale
+    left: float
+    right: float
+    top: float
+    bottom: float
 
 
 def xy_plot(
@@ -83,8 +119,9 @@ def xy_plot(
     title: str,
     x: Axis,
     y: Axis,
-    width: int = 620,
-    height: int = 320,
+    width: int = 480,
+    height: int = 300,
+    legend: bool = True,
 ) -> str:
     """Returns a plot of curves, dots and bars over shared axes.
 
@@ -95,37 +132,82 @@ def xy_plot(
         y: The vertical axis.
         width: Units of the drawing; it is as wide on the page as there is room.
         height: Likewise.
+        legend: Whether it names its series, where several have a name.
     """
+    named = [s for s in series if s.label] if legend else []
+    names = list(_legend(named)) if len(named) > 1 else []
+    left = _LEFT + (_Y_TITLE if y.title else 0)
+    top = _TOP + (_LEGEND if names else 0)
+    right, bottom = width - _RIGHT, height - _BOTTOM
+    inset = _INSET if x.log else 0
     x_low, x_high = _ends(x, [v for s in series for v in s.x])
     values = [v for s in series for edge in (s.y, s.low or (), s.high or ()) for v in edge]
     if any(s.kind == "bars" for s in series):
         values.append(0.0)
-    y_low, y_high = _ends(y, values)
-    legend = list(_legend(series))
-    top = _TOP + (_LEGEND if legend else 0)
-    frame = _Frame(width, height, x_low, x_high, y_low, y_high, top)
+    frame = _Frame(
+        _Scale(x_low, x_high, left + inset, right - inset, x.log),
+        _Scale(*_ends(y, values), bottom, top),
+        left,
+        right,
+        top,
+        bottom,
+    )
     parts = [
         f'<svg class="plot xy" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(title)}">',
         *_axes(frame, x, y),
     ]
     for one in series:
-        parts.append(f'<g class="series series-{one.color}">')
+        parts.append(f'<g class="{one.color}">')
         if one.label:
             parts.append(f"<title>{escape(one.label)}</title>")
         parts += _DRAW[one.kind](frame, one)
         parts.append("</g>")
-    return "".join([*parts, *legend, "</svg>"])
+    return "".join([*parts, *names, "</svg>"])
+
+
+def legend_key(kind: Kind, color: Color, mark: Mark = "circle") -> str:
+    """Returns how a series looks as a picture of its own, for a legend that plots share."""
+    return (
+        f'<svg class="xy key" viewBox="0 0 {_KEY} 14" width="{_KEY}" height="14" '
+        f'aria-hidden="true">{_key(kind, color, mark)}</svg>'
+    )
+
+
+def _key(kind: Kind, color: Color, mark: Mark) -> str:
+    parts = [f'<g class="{color}">']
+    if kind == "bars":
+        parts.append('<rect x="8" y="2" width="10" height="10"/>')
+    elif kind != "dots":
+        line = "level" if kind == "level" else "line"
+        parts.append(f'<path class="{line}" d="M1 7H{_KEY - 1}"/>')
+    if kind in ("dots", "joined"):
+        parts.append(_MARKS[mark](_KEY / 2, 7, _RADIUS[kind]) + "/>")
+    return "".join([*parts, "</g>"])
+
+
+def _legend(named: Sequence[Series]) -> Iterator[str]:
+    at = float(_LEFT)
+    for one in named:
+        yield (
+            f'<g transform="translate({at:.0f} {_TOP - 11})">{_key(one.kind, one.color, one.mark)}'
+            f'<text class="name" x="{_KEY + 6}" y="11">{escape(one.label)}</text></g>'
+        )
+        at += _KEY + 22 + _CHARACTER * len(one.label)
 
 
 def _ends(axis: Axis, values: Sequence[Number]) -> tuple[float, float]:
     known = [v for v in values if v is not None and math.isfinite(v)]
     low = min(known, default=0.0) if axis.low is None else axis.low
     high = max(known, default=1.0) if axis.high is None else axis.high
+    if axis.low is None and not axis.log and 0 < low < high / 2:
+        low = 0.0
     if high - low <= _NOTHING * max(abs(low), abs(high), _NOTHING):
         middle, half = (low + high) / 2, abs(low) / 2 if abs(low) > _NOTHING else 0.5
         low, high = middle - half, middle + half
-    step = _step(low, high)
+    if axis.log:
+        return low, high
+    step = tick_step(low, high)
     if axis.low is None:
         low = math.floor(low / step + 1e-9) * step
     if axis.high is None:
@@ -133,47 +215,40 @@ def _ends(axis: Axis, values: Sequence[Number]) -> tuple[float, float]:
     return low, high
 
 
-def _step(low: float, high: float) -> float:
-    rough = (high - low) / _TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    return power * next(f for f in (1, 2, 2.5, 5, 10) if f * power >= rough * (1 - 1e-9))
-
-
-def _ticks(low: float, high: float) -> list[tuple[float, str]]:
-    step = _step(low, high)
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    if round(step * 10**decimals, 9) % 1:
-        decimals += 1
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [(i * step, f"{i * step + 0.0:,.{decimals}f}") for i in range(first, last + 1)]
+def _ticks(scale: _Scale, axis: Axis) -> list[tuple[float, str]]:
+    if axis.ticks is not None:
+        return [(tick, f"{tick:,.10g}") for tick in axis.ticks]
+    step = tick_step(scale.low, scale.high)
+    first, last = math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9)
+    return [(i * step, tick_text(i * step, step)) for i in range(first, last + 1)]
 
 
 def _axes(frame: _Frame, x: Axis, y: Axis) -> Iterator[str]:
-    bottom, right = frame.height - _BOTTOM, frame.width - _RIGHT
-    for value, text in _ticks(frame.y_low, frame.y_high):
-        at = f"{frame.y(value):.1f}"
+    for value, text in _ticks(frame.y, y):
+        at = frame.y(value)
         yield (
-            f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{at}" y2="{at}"/>'
-            f'<text class="tick left" x="{_LEFT - 8}" y="{frame.y(value) + 4:.1f}">{text}</text>'
+            f'<line class="grid" x1="{frame.left}" x2="{frame.right}" y1="{at:.1f}" y2="{at:.1f}"/>'
+            f'<text class="count" x="{frame.left - 8}" y="{at + 4.5:.1f}">{text}</text>'
         )
-    for value, text in _ticks(frame.x_low, frame.x_high):
-        yield f'<text class="tick" x="{frame.x(value):.1f}" y="{bottom + 18}">{text}</text>'
-    middle = (_LEFT + right) / 2
-    yield f'<text class="axis" x="{middle:.1f}" y="{frame.height - 8}">{escape(x.title)}</text>'
-    half = (frame.top + bottom) / 2
-    yield (
-        f'<text class="axis" x="14" y="{half:.1f}" transform="rotate(-90 14 {half:.1f})">'
-        f"{escape(y.title)}</text>"
-    )
+    last = -math.inf
+    for value, text in _ticks(frame.x, x):
+        at = frame.x(value)
+        if at - last >= _TICK_ROOM:
+            last = at
+            yield f'<text class="tick" x="{at:.1f}" y="{frame.bottom + 19}">{text}</text>'
+    middle = (frame.left + frame.right) / 2
+    yield f'<text class="axis" x="{middle:.1f}" y="{frame.bottom + 37}">{escape(x.title)}</text>'
+    if y.title:
+        half = (frame.top + frame.bottom) / 2
+        yield (
+            f'<text class="axis" x="12" y="{half:.1f}" transform="rotate(-90 12 {half:.1f})">'
+            f"{escape(y.title)}</text>"
+        )
 
 
-def _known(value: Number) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _runs(xs: Sequence[float], ys: Sequence[Number]) -> Iterator[list[tuple[float, float]]]:
+def _runs(series: Series) -> Iterator[list[tuple[float, float]]]:
     run: list[tuple[float, float]] = []
-    for x, y in zip(xs, ys, strict=True):
+    for x, y in zip(series.x, series.y, strict=True):
         if y is not None and math.isfinite(y):
             run.append((x, y))
         elif run:
@@ -193,39 +268,46 @@ def _path(frame: _Frame, points: Sequence[tuple[float, float]], *, steps: bool) 
     return "".join(drawn)
 
 
+def _edges(series: Series) -> Iterator[tuple[float, float, float]]:
+    """Gives the intervals that are known: where, lower and upper edge."""
+    if series.low is None or series.high is None:
+        return
+    for x, low, high in zip(series.x, series.low, series.high, strict=True):
+        if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
+            yield x, low, high
+
+
 def _draw_line(frame: _Frame, series: Series) -> Iterator[str]:
     steps = series.kind == "steps"
-    if series.low is not None and series.high is not None:
-        edges = [
-            (x, low, high)
-            for x, low, high in zip(series.x, series.low, series.high, strict=True)
-            if low is not None and high is not None and _known(low) and _known(high)
-        ]
-        if edges:
-            there = _path(frame, [(x, high) for x, _, high in edges], steps=steps)
-            back = _path(frame, [(x, low) for x, low, _ in edges[::-1]], steps=False)
-            yield f'<path class="band" d="{there}L{back[1:]}Z"/>'
-    for run in _runs(series.x, series.y):
+    edges = list(_edges(series))
+    if len(edges) > 1:
+        there = _path(frame, [(x, high) for x, _, high in edges], steps=False)
+        back = _path(frame, [(x, low) for x, low, _ in edges[::-1]], steps=False)
+        yield f'<path class="band" d="{there}L{back[1:]}Z"/>'
+    for run in _runs(series):
         yield f'<path class="line" d="{_path(frame, run, steps=steps)}"/>'
 
 
-def _draw_dots(frame: _Frame, series: Series) -> Iterator[str]:
+def _draw_marks(frame: _Frame, series: Series) -> Iterator[str]:
+    if series.kind == "joined":
+        for run in _runs(series):
+            yield f'<path class="line" d="{_path(frame, run, steps=False)}"/>'
+    for x, low, high in _edges(series):
+        at, ends = frame.x(x), (frame.y(low), frame.y(high))
+        caps = "".join(f"M{at - _CAP:.1f} {end:.1f}h{2 * _CAP}" for end in ends)
+        yield f'<path class="whisker" d="M{at:.1f} {ends[0]:.1f}V{ends[1]:.1f}{caps}"/>'
+    mark, radius = _MARKS[series.mark], _RADIUS[series.kind]
     for number, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
-        low = series.low[number] if series.low is not None else None
-        high = series.high[number] if series.high is not None else None
-        if low is not None and high is not None:
-            at = f"{frame.x(x):.1f}"
-            yield (
-                f'<line class="ci" x1="{at}" x2="{at}" y1="{frame.y(low):.1f}" '
-                f'y2="{frame.y(high):.1f}"/>'
-            )
         if y is not None and math.isfinite(y):
-            yield f'<circle class="dot" cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="3.5"/>'
+            drawn = mark(frame.x(x), frame.y(y), radius)
+            title = escape(series.titles[number]) if series.titles is not None else ""
+            end = f"><title>{title}</title></{drawn[1:].split()[0]}>" if title else "/>"
+            yield drawn + end
 
 
 def _draw_bars(frame: _Frame, series: Series) -> Iterator[str]:
     distance = series.x[1] - series.x[0] if len(series.x) > 1 else 1.0
-    width = frame.x(distance) - frame.x(0.0)
+    width = distance / (frame.x.high - frame.x.low) * (frame.right - frame.left)
     bottom = frame.y(0.0)
     for x, y in zip(series.x, series.y, strict=True):
         if y:
@@ -235,23 +317,40 @@ def _draw_bars(frame: _Frame, series: Series) -> Iterator[str]:
             )
 
 
-_DRAW: dict[str, Callable[[_Frame, Series], Iterator[str]]] = {
+def _draw_levels(frame: _Frame, series: Series) -> Iterator[str]:
+    for value in series.y:
+        if value is not None and math.isfinite(value):
+            yield f'<path class="level" d="M{frame.left} {frame.y(value):.1f}H{frame.right}"/>'
+
+
+_DRAW: dict[Kind, Callable[[_Frame, Series], Iterator[str]]] = {
     "line": _draw_line,
     "steps": _draw_line,
-    "dots": _draw_dots,
+    "joined": _draw_marks,
+    "dots": _draw_marks,
     "bars": _draw_bars,
+    "level": _draw_levels,
 }
 
 
-def _legend(series: Sequence[Series]) -> Iterator[str]:
-    named = [s for s in series if s.label]
-    if len(named) < 2:
-        return
-    at = _LEFT + 10
-    for one in named:
-        yield (
-            f'<g class="series series-{one.color}"><rect class="key" x="{at}" y="{_TOP - 8}" '
-            f'width="10" height="10"/></g><text class="key" x="{at + 15}" y="{_TOP + 1}">'
-            f"{escape(one.label)}</text>"
-        )
-        at += 30 + 7 * len(one.label)
+def _circle(x: float, y: float, r: float) -> str:
+    return f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="{r}"'
+
+
+def _square(x: float, y: float, r: float) -> str:
+    half = r - 0.5
+    return (
+        f'<path class="mark" d="M{x - half:.1f} {y - half:.1f}h{2 * half}v{2 * half}h{-2 * half}z"'
+    )
+
+
+def _triangle(x: float, y: float, r: float) -> str:
+    return f'<path class="mark" d="M{x:.1f} {y - r - 0.5:.1f}l{r + 0.5} {2 * r}h{-2 * r - 1}z"'
+
+
+_MARKS: dict[Mark, Callable[[float, float, float], str]] = {
+    "circle": _circle,
+    "square": _square,
+    "triangle": _triangle,
+}
+_RADIUS: dict[Kind, float] = {"joined": 4.5, "dots": 4.0}

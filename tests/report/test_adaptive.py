@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmms.report.adaptive import adaptive_lines, adaptive_view, verdict_metric
-from lmms.report.trajectory import CoursePoint, trajectory
+from lmms.report.adaptive import adaptive_lines, adaptive_view, course_plot, verdict_metric
 from lmms.types import MetricResult, RunResult, TaskResult
-
-
-def point(ability: float, stderr: float | None = 0.4, difficulty: float = 0.0) -> CoursePoint:
-    low, high = (None, None) if stderr is None else (ability - stderr, ability + stderr)
-    return CoursePoint(True, difficulty, ability, low, high, "title")
 
 
 def step(number: int, **changes: Any) -> dict[str, Any]:
@@ -105,44 +99,49 @@ def test_samples_are_judged_by_what_documents_were_chosen_by() -> None:
     assert verdict_metric(ordinary) == ordinary.metrics[0]
 
 
-def test_the_band_waits_for_a_standard_error() -> None:
-    plot = trajectory([point(4.0, None), point(4.0, None), point(1.0), point(0.9)], title="t")
-    band = re.search(r'class="band" points="([^"]*)"', plot)
-    assert band is not None
-    assert len(band[1].split()) == 4
-    assert 'class="band"' not in trajectory([point(4.0, None)], title="t")
-
-
 abilities = st.floats(-4, 4)
 
 
 @given(
     st.lists(
-        st.builds(point, abilities, st.none() | st.floats(0.01, 1.5), st.floats(-9, 9)),
+        st.builds(
+            lambda ability, stderr, b, right: step(int(right), ability=ability, stderr=stderr, b=b),
+            abilities,
+            st.none() | st.floats(0.01, 1.5),
+            st.floats(-9, 9),
+            st.booleans(),
+        ),
         min_size=1,
         max_size=300,
     )
 )
-def test_everything_lies_inside(points: list[CoursePoint]) -> None:
-    root = ElementTree.fromstring(trajectory(points, title='<a> & "b"'))
+def test_everything_lies_inside(steps: list[dict[str, Any]]) -> None:
+    plot = course_plot(steps, title='<a> & "b"')
+    root = ElementTree.fromstring(plot)
     _, _, width, height = map(float, root.attrib["viewBox"].split())
-    dots = root.findall("circle")
-    assert len(dots) == len(points)
-    for dot in dots:
-        assert 0 <= float(dot.attrib["cx"]) <= width
-        assert 0 <= float(dot.attrib["cy"]) <= height
-    for shape in (*root.findall("polyline"), *root.findall("polygon")):
-        for pair in shape.attrib["points"].split():
-            x, y = map(float, pair.split(","))
-            assert -1 <= x <= width + 1
-            assert -1 <= y <= height + 1
-    assert 1 <= len([t for t in root.findall("text") if t.attrib["class"] == "tick"]) <= 12
+    marks = re.findall(
+        r'class="mark" (?:cx="|d="M)([-\d.]+)(?:" cy="| )([-\d.]+)[^/]*<title>', plot
+    )
+    assert len(marks) == len(steps)
+    lines = re.findall(r'class="(?:line|band)" d="([^"]+)"', plot)
+    places = [place for line in lines for place in re.findall(r"[ML]([-\d.]+) ([-\d.]+)", line)]
+    for x, y in (*marks, *places):
+        assert 0 <= float(x) <= width
+        assert 0 <= float(y) <= height
+    assert 1 <= plot.count('class="tick"') <= 11
+
+
+def test_right_and_wrong_answers_differ_in_form_too() -> None:
+    plot = course_plot([step(0), step(1), step(3)], title="t")
+    right = re.findall(r"<circle[^>]*><title>[^<]*: right;", plot)
+    wrong = re.findall(r"<path[^>]*><title>[^<]*: wrong;", plot)
+    assert (len(right), len(wrong)) == (2, 1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 9, 60, 100, 1000])
 def test_the_axis_counts_answers(count: int) -> None:
-    plot = trajectory([point(0.1)] * count, title="t")
-    ticks = [int(t) for t in re.findall(r'class="tick"[^>]*>(\d+)<', plot)]
+    plot = course_plot([step(0)] * count, title="t")
+    ticks = [int(t.replace(",", "")) for t in re.findall(r'class="tick"[^>]*>([\d,]+)<', plot)]
     assert ticks[0] == 1
     assert ticks == sorted(set(ticks))
     assert ticks[-1] <= count
