@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmms.cli import console
-from lmms.cli.adaptive_experiment import names, numbers, real_number, whole_number
 from lmms.cli.arguments import Arguments, read_arguments
+from lmms.cli.values import names, real_number, whole_number, whole_numbers
 from lmms.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,33 +57,30 @@ def _analysis(arguments: Arguments, path: Path) -> Analysis:
     from lmms.adaptive.curves import curves_of
     from lmms.adaptive.experiment_files import read_facts, read_rows
 
-    named = arguments.value("--pairs")
-    sizes = arguments.value("--sizes")
+    named = names(arguments, "--pairs", allowed="A:B,C:D")
+    draws = whole_number(arguments, "--draws")
     confidence = real_number(arguments, "--confidence")
     curves = curves_of(read_rows(path))
-    pairs = read_facts(path).get("pairs", []) if named is None else _pairs(named)
+    pairs = read_facts(path).get("pairs", []) if not named else [_pair(text) for text in named]
     return analyse(
         curves,
         pairs=pairs,
-        sizes=None if sizes is None else numbers("--sizes", sizes),
-        draws=whole_number(arguments, "--draws", _DEFAULT_DRAWS),
-        seed=whole_number(arguments, "--seed", 0),
+        sizes=whole_numbers(arguments, "--sizes", allowed="10,50,100"),
+        draws=_DEFAULT_DRAWS if draws is None else draws,
+        seed=whole_number(arguments, "--seed") or 0,
         confidence=0.95 if confidence is None else confidence,
     )
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
-    found = []
-    for pair in names("--pairs", text):
-        one, sign, other = pair.partition(":")
-        if not (one and sign and other) or one == other:
-            raise ConfigError(
-                f"{pair!r} is no pair of benchmarks",
-                origin="--pairs",
-                allowed="two benchmarks that measure the same skill, A:B",
-            )
-        found.append((one, other))
-    return found
+def _pair(text: str) -> tuple[str, str]:
+    one, sign, other = text.partition(":")
+    if not (one and sign and other) or one == other:
+        raise ConfigError(
+            f"{text!r} is no pair of benchmarks",
+            origin="--pairs",
+            allowed="two benchmarks that measure the same skill, A:B",
+        )
+    return one, other
 
 
 def _sections(analysis: Analysis) -> Iterable[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmms.cli import console
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
+from lmms.cli.values import names, real_number, whole_number, whole_numbers
 from lmms.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -110,19 +111,21 @@ def _protocol(arguments: Arguments) -> Protocol:
 
     sizes: tuple[int, ...] = SIZES
     methods: tuple[str, ...] = METHODS
-    if (text := arguments.value("--sizes")) is not None:
-        sizes = SCHEDULE if text == "reference" else tuple(sorted(set(numbers("--sizes", text))))
-    if (text := arguments.value("--methods")) is not None:
-        methods = read_methods(names("--methods", text))
-    return Protocol(sizes, methods, seed=whole_number(arguments, "--seed", 0))
+    if arguments.value("--sizes") == "reference":
+        sizes = SCHEDULE
+    elif found := whole_numbers(arguments, "--sizes", allowed="10,50,100, or reference"):
+        sizes = tuple(sorted(found))
+    if named := names(arguments, "--methods"):
+        methods = read_methods(named)
+    return Protocol(sizes, methods, seed=whole_number(arguments, "--seed") or 0)
 
 
 def _source(arguments: Arguments, protocol: Protocol) -> Source:
     from lmms.adaptive import experiment_sources as sources
 
     wanted = sources.Selection(
-        benchmarks=_names(arguments, "--benchmarks"),
-        subjects=_names(arguments, "--subjects"),
+        benchmarks=names(arguments, "--benchmarks") or None,
+        subjects=names(arguments, "--subjects") or None,
         needs_bank=protocol.needs_bank,
         common_items=arguments.has("--common-items"),
     )
@@ -158,7 +161,7 @@ def _simulated(arguments: Arguments, wanted: Selection) -> Source:
     banks = arguments.value("--banks") or "fitted"
     if banks not in ("fitted", "true"):
         raise UnknownNameError("kind of bank", banks, ("fitted", "true"), origin="--banks")
-    history = simulate_history(whole_number(arguments, "--history-seed", 0))
+    history = simulate_history(whole_number(arguments, "--history-seed") or 0)
     return simulated_source(history, wanted, banks="true" if banks == "true" else "fitted")
 
 
@@ -203,11 +206,6 @@ def _document(files: ExperimentFiles, facts: dict[str, Any]) -> dict[str, Any]:
     return {"rows": files.rows, **paths, **facts, "benchmarks": benchmarks}
 
 
-def _names(arguments: Arguments, flag: str) -> tuple[str, ...] | None:
-    text = arguments.value(flag)
-    return None if text is None else tuple(dict.fromkeys(names(flag, text)))
-
-
 def _pattern(text: str | None) -> re.Pattern[str] | None:
     try:
         return None if text is None else re.compile(text)
@@ -215,57 +213,3 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
         raise ConfigError(
             f"{text!r} is no regular expression: {error}", origin="--checkpoint-from"
         ) from error
-
-
-def names(flag: str, text: str) -> list[str]:
-    """Returns the names in a comma-separated list.
-
-    Raises:
-        ConfigError: There are none.
-    """
-    found = [name.strip() for name in text.split(",") if name.strip()]
-    if not found:
-        raise ConfigError(f"{flag} {text!r} has no name", origin=flag, allowed="NAME,NAME")
-    return found
-
-
-def numbers(flag: str, text: str) -> list[int]:
-    """Returns the whole numbers in a comma-separated list.
-
-    Raises:
-        ConfigError: One of them is none.
-    """
-    found = names(flag, text)
-    if wrong := [name for name in found if not name.isdecimal() or int(name) < 1]:
-        raise ConfigError(
-            f"{flag} {wrong[0]!r} is no number of items", origin=flag, allowed="10,50,100"
-        )
-    return [int(name) for name in found]
-
-
-def whole_number(arguments: Arguments, flag: str, default: int) -> int:
-    """Returns the value of a flag that takes a whole number from 0.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    text = arguments.value(flag)
-    if text is not None and not text.isdecimal():
-        raise ConfigError(f"{flag} {text!r} is no number", origin=flag, allowed="0, 1, 2, …")
-    return default if text is None else int(text)
-
-
-def real_number(arguments: Arguments, flag: str) -> float | None:
-    """Returns the value of a flag that takes a number.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    text = arguments.value(flag)
-    try:
-        value = None if text is None else float(text)
-    except ValueError:
-        value = float("nan")
-    if value is not None and not abs(value) < float("inf"):
-        raise ConfigError(f"{flag} {text!r} is no number", origin=flag, allowed="a number")
-    return value

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmms.cli import console
-from lmms.cli.adaptive_inputs import number, read_subjects
+from lmms.cli.adaptive_inputs import read_subjects
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
+from lmms.cli.values import whole_number
 from lmms.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def main(words: Sequence[str]) -> int:
 
 def _enough_answers(responses: ResponseMatrix, arguments: Arguments) -> ResponseMatrix:
     """Leaves out the items that fewer than `--min-subjects` subjects answered."""
-    least = number(arguments, "--min-subjects", int)
+    least = whole_number(arguments, "--min-subjects")
     if least is None:
         return responses
     import numpy as np
@@ -84,13 +85,13 @@ def _enough_answers(responses: ResponseMatrix, arguments: Arguments) -> Response
     kept = np.flatnonzero(counts >= least)
     if not len(kept):
         raise DataError(
-            f"no item has answers of {least:g} subjects",
+            f"no item has answers of {least} subjects",
             origin="--min-subjects",
             allowed=f"at most {counts.max()}",
         )
     if len(kept) < len(counts):
         few = len(counts) - len(kept)
-        console.print_note(f"{few} of {len(counts)} items have fewer than {least:g} answers")
+        console.print_note(f"{few} of {len(counts)} items have fewer than {least} answers")
     return responses.subset(kept)
 
 

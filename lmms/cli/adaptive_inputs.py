@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lmms.cli.arguments import Arguments
+from lmms.cli.values import real_number
 from lmms.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def read_subjects(arguments: Arguments, *, command: str, example: str) -> Respon
     from lmms.adaptive.responses import read_responses, responses_from_runs
 
     words = arguments.words
-    threshold = number(arguments, "--threshold", float)
+    threshold = real_number(arguments, "--threshold")
     if not words:
         raise ConfigError(
             f"lmms {command} needs responses",
@@ -60,18 +60,3 @@ def read_subjects(arguments: Arguments, *, command: str, example: str) -> Respon
         if arguments.value(flag) is not None:
             raise ConfigError(f"{flag} belongs to runs, not to a file", origin="command line")
     return read_responses(files[0], threshold=threshold)
-
-
-def number(arguments: Arguments, flag: str, kind: Callable[[str], float]) -> float | None:
-    """Returns the number after a flag, None if it was not given.
-
-    Raises:
-        ConfigError: It is no number.
-    """
-    text = arguments.value(flag)
-    if text is None:
-        return None
-    try:
-        return kind(text)
-    except ValueError:
-        raise ConfigError(f"{flag} {text!r} is no number", origin=flag) from None

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmms.cli import console
-from lmms.cli.adaptive_inputs import number, read_subjects
+from lmms.cli.adaptive_inputs import read_subjects
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
+from lmms.cli.values import real_number, whole_number
 from lmms.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ def main(words: Sequence[str]) -> int:
     from lmms.adaptive.bank import read_bank
     from lmms.adaptive.replaying import DEFAULT_MAX_ITEMS, replay
 
-    most = number(arguments, "--max-items", int)
+    most = whole_number(arguments, "--max-items")
     subjects, joined = replay(
         responses,
         read_bank(bank_file),
-        max_items=DEFAULT_MAX_ITEMS if most is None else int(most),
-        se=number(arguments, "--se", float),
+        max_items=DEFAULT_MAX_ITEMS if most is None else most,
+        se=real_number(arguments, "--se"),
         estimation_method=arguments.value("--estimation") or "map",
-        start_ability=number(arguments, "--start", float) or 0.0,
+        start_ability=real_number(arguments, "--start") or 0.0,
     )
     if arguments.has("--json"):
         from lmms.report.jsonable import jsonable

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lmms.cli import console
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
+from lmms.cli.values import names, real_number, whole_number
 from lmms.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def main(words: Sequence[str]) -> int:
             origin="command line",
             hint="lmms compare BASELINE CANDIDATE; differences are CANDIDATE − BASELINE",
         )
-    options, flips = _options(arguments), _flips(arguments.value("--flips"))
+    options, flips = _options(arguments), _flips(arguments)
     from lmms.comparison import compare_runs
 
     output = arguments.value("--output-dir") or "outputs"
@@ -72,14 +73,15 @@ def main(words: Sequence[str]) -> int:
 def _options(arguments: Arguments) -> ComparisonOptions:
     from lmms.comparison import ComparisonOptions
 
+    confidence = real_number(arguments, "--confidence", allowed="0.95")
     return ComparisonOptions(
-        tasks=listed(arguments, "--task"),
+        tasks=names(arguments, "--task"),
         # A comma belongs to a metric's name: exact_match,strict-match.
         metrics=arguments.values.get("--metric", ()),
         all_metrics=arguments.has("--all-metrics"),
         cluster=arguments.value("--cluster"),
         correction=arguments.value("--correct") or "holm",  # type: ignore[arg-type]
-        confidence=_share(arguments.value("--confidence")),
+        confidence=0.95 if confidence is None else confidence,
         common=arguments.has("--common"),
         pair_by=pairing_identity(arguments),
         gates=arguments.values.get("--fail-if", ()),
@@ -98,34 +100,11 @@ def pairing_identity(arguments: Arguments) -> PairBy:
     return given  # type: ignore[return-value]
 
 
-def listed(arguments: Arguments, flag: str) -> tuple[str, ...]:
-    """Returns the names that a flag was given, again and again or with commas."""
-    given = arguments.values.get(flag, ())
-    return tuple(name for text in given for name in text.split(",") if name)
-
-
-def _share(text: str | None) -> float:
-    if text is None:
-        return 0.95
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(
-            f"--confidence {text!r} is no number", origin="--confidence", allowed="0.95"
-        ) from None
-
-
-def _flips(text: str | None) -> int | None:
+def _flips(arguments: Arguments) -> int | None:
     """Returns how many flips were asked for; None where nothing was said."""
-    if text is None:
-        return None
-    if text == "all":
+    if arguments.value("--flips") == "all":
         return sys.maxsize
-    if not text.isdecimal():
-        raise ConfigError(
-            f"--flips {text!r} is no number", origin="--flips", allowed="0, 1, …, all"
-        )
-    return int(text)
+    return whole_number(arguments, "--flips", allowed="0, 1, …, all")
 
 
 def _write_page(comparison: Comparison, path: Path, flips: int | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lmms.cli import console
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
+from lmms.cli.values import names, real_number, whole_number
 from lmms.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -106,14 +107,11 @@ def _question(arguments: Arguments) -> tuple[PowerQuestion, bool]:
             allowed="0.03, or 3pp: three percentage points",
         )
     points = found[2] is not None
-    n = arguments.value("--n")
-    if n is not None and (not n.isdecimal() or int(n) < 1):
-        raise ConfigError(f"--n {n!r} is no number of samples", origin="--n", allowed="1, 2, …")
     question = PowerQuestion(
         effect=float(found[1]) / (100 if points else 1),
         alpha=_number(arguments, "--alpha", 0.05),
         power=_number(arguments, "--power", 0.8),
-        n=None if n is None else int(n),
+        n=whole_number(arguments, "--n", least=1),
         repeats=_repeats(arguments.value("--repeats")),
         design_effect=_optional(arguments, "--design-effect"),
     )
@@ -131,21 +129,13 @@ def _repeats(text: str | None) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[-1])
 
 
+def _optional(arguments: Arguments, flag: str) -> float | None:
+    return real_number(arguments, flag, allowed=_FLAGS[flag])
+
+
 def _number(arguments: Arguments, flag: str, default: float) -> float:
     given = _optional(arguments, flag)
     return default if given is None else given
-
-
-def _optional(arguments: Arguments, flag: str) -> float | None:
-    text = arguments.value(flag)
-    if text is None:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(
-            f"{flag} {text!r} is no number", origin=flag, allowed=_FLAGS[flag]
-        ) from None
 
 
 def _assumed(arguments: Arguments, question: PowerQuestion) -> Spread:
@@ -203,13 +193,13 @@ def _measured(
     arguments: Arguments, runs: Sequence[str], question: PowerQuestion, *, points: bool
 ) -> tuple[tuple[PowerPlan, ...], tuple[str, ...]]:
     """Returns a plan per row of the runs' comparison, and what to know of these runs."""
-    from lmms.cli.compare import listed, pairing_identity
+    from lmms.cli.compare import pairing_identity
     from lmms.comparison import ComparisonOptions, compare_runs
     from lmms.comparison.power import plan_from_rows
     from lmms.comparison.wording import problem_lines
 
     options = ComparisonOptions(
-        tasks=listed(arguments, "--task"),
+        tasks=names(arguments, "--task"),
         metrics=arguments.values.get("--metric", ()),
         cluster=arguments.value("--cluster"),
         correction="none",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lmms.cli import console, outcome
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
+from lmms.cli.values import whole_number
 from lmms.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _show_samples(run: str, output: str, arguments: Arguments) -> int:
         run,
         label,
         status=status,  # type: ignore[arg-type]
-        limit=_limit(arguments.value("--limit")),
+        limit=whole_number(arguments, "--limit"),
         output_dir=output,
     )
     if arguments.has("--json"):
@@ -101,14 +102,6 @@ def _show_samples(run: str, output: str, arguments: Arguments) -> int:
         print("" if number == 0 else "\n", end="")
         print(_sample_text(sample))
     return 0
-
-
-def _limit(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdecimal():
-        raise ConfigError(f"--limit {text!r} is no number", origin="--limit", allowed="0, 1, 2, …")
-    return int(text)
 
 
 def _sample_json(sample: Sample) -> dict[str, Any]:

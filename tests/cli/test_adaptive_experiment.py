@@ -164,7 +164,7 @@ def test_the_embedded_models_runs_are_checkpoints(lmms: Run) -> None:
         (("--simulated", "--irt", "x"), "--irt goes not with --simulated"),
         (("--results", "x", "--banks", "true"), "--banks goes not with --results"),
         (("--simulated", "--metric", "acc"), "--metric goes not with --simulated"),
-        (("--simulated", "--sizes", "10,x"), "'x' is no number of items"),
+        (("--simulated", "--sizes", "10,x"), "--sizes 'x' is no number"),
         (("--simulated", "--sizes", ","), "has no name"),
         (("--simulated", "--methods", "fluids"), "did you mean: fluid"),
         (("--simulated", "--benchmarks", "knowledge"), "did you mean: knowledge_wide"),
