@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from markupsafe import Markup
 
@@ -20,10 +19,8 @@ from lmms.adaptive.analysis_wording import (
     saving_lines,
     shown_measures,
 )
-from lmms.errors import LmmsError
 from lmms.report.markup import style_sheet, templates
 from lmms.report.xy_plots import Axis, Color, Mark, Series, legend_key, xy_plot
-from lmms.responses.atomic import write_text
 
 _LOOKS: dict[str, tuple[Color, Mark]] = {
     "fluid_benchmarking": ("blue", "circle"),
@@ -83,22 +80,6 @@ def analysis_page(analysis: Analysis, *, source: str) -> str:
             reasons=list(reasons(analysis)),
         )
     )
-
-
-def write_page(path: Path, analysis: Analysis, *, source: Path) -> None:
-    """Writes the page, whole or not at all.
-
-    Raises:
-        LmmsError: The file cannot be written.
-    """
-    text = analysis_page(analysis, source=str(source))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
-    except OSError as error:
-        raise LmmsError(
-            f"cannot write {path.name}: {error.strerror or error}", origin=str(path.parent)
-        ) from error
 
 
 def _charts(qualities: Sequence[MethodQuality]) -> Iterator[Chart]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from lmms.adaptive.experiment import BenchmarkResponses, Protocol
-from lmms.errors import DataError, LmmsError
+from lmms.errors import DataError
+from lmms.report.files import output_file
 from lmms.responses.atomic import atomic_bytes, atomic_text
 
 _GROUP = 512
@@ -89,19 +90,14 @@ def write_experiment(
     """
     plain = output.with_suffix("") if output.suffix in _ENDINGS else output
     jsonl, parquet, beside = (plain.with_name(plain.name + ending) for ending in _ENDINGS)
-    try:
-        plain.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            atomic_text(beside) as protocol,
-            atomic_bytes(parquet) as table,
-            atomic_text(jsonl) as lines,
-        ):
-            protocol.write(json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
-            count = _write_rows(rows, lines, table, _schema(facts))
-    except OSError as error:
-        raise LmmsError(
-            f"cannot write {plain.name}: {error.strerror or error}", origin=str(plain.parent)
-        ) from error
+    with (
+        output_file(plain),
+        atomic_text(beside) as protocol,
+        atomic_bytes(parquet) as table,
+        atomic_text(jsonl) as lines,
+    ):
+        protocol.write(json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
+        count = _write_rows(rows, lines, table, _schema(facts))
     return ExperimentFiles(jsonl, parquet, beside, count)
 
 

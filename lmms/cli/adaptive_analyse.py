@@ -38,9 +38,10 @@ def main(words: Sequence[str]) -> int:
     page = arguments.value("--html")
     analysis = _analysis(arguments, path)
     if page is not None:
-        from lmms.adaptive.analysis_page import write_page
+        from lmms.adaptive.analysis_page import analysis_page
+        from lmms.report.files import write_page
 
-        write_page(Path(page), analysis, source=path)
+        write_page(Path(page), analysis_page(analysis, source=str(path)))
     if arguments.has("--json"):
         from dataclasses import asdict
 

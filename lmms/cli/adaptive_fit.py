@@ -11,7 +11,7 @@ from lmms.cli import console
 from lmms.cli.adaptive_inputs import read_subjects
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
 from lmms.cli.values import whole_number
-from lmms.errors import ConfigError, DataError
+from lmms.errors import DataError
 
 if TYPE_CHECKING:
     from lmms.adaptive.fit_statistics import SuspiciousItem
@@ -56,9 +56,10 @@ def main(words: Sequence[str]) -> int:
     written = _write_bank(fitted, arguments)
     if (page := arguments.value("--report")) is not None:
         from lmms.adaptive.fit_report import html_report
+        from lmms.report.files import write_page
 
         title = arguments.value("--task") or Path(arguments.words[0]).stem
-        _write(page, html_report(fitted, fit, suspicious, title=title))
+        write_page(Path(page), html_report(fitted, fit, suspicious, title=title))
     if arguments.has("--json"):
         from lmms.adaptive.fit_report import fit_document
         from lmms.report.jsonable import jsonable
@@ -100,29 +101,14 @@ def _write_bank(fitted: FittedBank, arguments: Arguments) -> dict[str, object] |
     if path is None:
         return None
     from lmms.adaptive.bank import write_bank
+    from lmms.report.files import output_file
 
     if not arguments.has("--keep-negative") and len(fitted.negative) == len(fitted.bank):
         raise DataError("every item has a negative discrimination: right and wrong look exchanged")
     bank = fitted.bank if arguments.has("--keep-negative") else fitted.usable()
-    try:
+    with output_file(Path(path)):
         write_bank(path, bank)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
     return {"path": path, "items": len(bank)}
-
-
-def _write(path: str, text: str) -> None:
-    from lmms.responses.atomic import atomic_text
-
-    try:
-        with atomic_text(Path(path)) as file:
-            file.write(text)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: str, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot write {path!r}: {error.strerror or error}", origin="command line")
 
 
 def _print(fitted: FittedBank, suspicious: Sequence[SuspiciousItem], seconds: float) -> None:

@@ -109,11 +109,9 @@ def _flips(arguments: Arguments) -> int | None:
 
 def _write_page(comparison: Comparison, path: Path, flips: int | None) -> None:
     from lmms.comparison.page import comparison_page
-    from lmms.report.files import run_file
+    from lmms.report.files import write_page
 
-    page = comparison_page(comparison, flips=flips)
-    with run_file(path) as file:
-        file.write(page)
+    write_page(path, comparison_page(comparison, flips=flips))
 
 
 def _print(comparison: Comparison, flips: int | None, page: str | None) -> None:

@@ -2,15 +2,11 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
-
-import pytest
 
 from lmms.adaptive.analysis import Analysis, analyse
-from lmms.adaptive.analysis_page import analysis_page, write_page
+from lmms.adaptive.analysis_page import analysis_page
 from lmms.adaptive.analysis_wording import contrast_table, quality_table, reasons, saving_lines
 from lmms.adaptive.curves import curves_of
-from lmms.errors import LmmsError
 
 
 def _analysis(lm: str = "x") -> Analysis:
@@ -85,10 +81,3 @@ def test_what_is_missing_has_its_reason() -> None:
     analysis = _analysis()
     assert list(reasons(analysis)) == ["to truth: not available, true abilities are not known"]
     assert list(saving_lines(analysis)) == ["the error of 2 random items: 1 [1, 1] adaptive items"]
-
-
-def test_a_page_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
-    write_page(tmp_path / "new" / "page.html", _analysis(), source=Path("e.jsonl"))
-    assert (tmp_path / "new" / "page.html").read_text().startswith("<!doctype html>")
-    with pytest.raises(LmmsError, match="cannot write page"):
-        write_page(tmp_path / "new" / "page.html" / "page.html", _analysis(), source=Path("e"))

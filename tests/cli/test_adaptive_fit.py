@@ -122,7 +122,6 @@ def test_runs(lmms) -> None:
         (["{file}", "--compat", "fluidd"], ["unknown scale", "fluid"]),
         (["{file}", "--threshold", "half"], ["--threshold 'half' is no number"]),
         (["{file}", "--min-subjects", "99"], ["no item has answers of 99 subjects", "60"]),
-        (["{file}", "-o", "no/where/irt.csv"], ["cannot write 'no/where/irt.csv'"]),
         (["{file}", "--modl", "2pl"], ["unknown flag '--modl'", "--model"]),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
@@ -132,6 +131,14 @@ def test_wrong_use(lmms, responses: Path, words: list[str], parts: list[str]) ->
     assert result.code == 2
     for part in parts:
         assert part in result.err
+
+
+def test_a_bank_is_written_with_its_folder_or_refused(lmms, responses: Path) -> None:
+    assert lmms("adaptive", "fit", str(responses), "-o", "new/irt.csv").code == 0
+    assert len(read_bank("new/irt.csv"))
+    result = lmms("adaptive", "fit", str(responses), "-o", f"{responses}/irt.csv")
+    assert result.code == 1
+    assert "cannot write irt.csv" in result.err
 
 
 def test_wrong_subcommand(lmms) -> None:
