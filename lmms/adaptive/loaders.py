@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,39 +202,53 @@ def read_scores(file: Path) -> ScoreTable:
     """Reads a CSV of scores: item ids in the first column, one column per subject.
 
     Raises:
-        ResponsesError: No items or no columns, an id or a column twice, or a cell that is not a
-            number; an empty cell is a missing score, NaN.
+        ResponsesError: No items or no columns, an id or a column twice, a row of another length, or
+            a cell that is not a number; an empty cell is a missing score, NaN.
         DataError: There is no such file.
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if row]
+            reader = csv.reader(stream)
+            header = next(reader, [])
+            rows = [
+                (row[0], _score_row(row[1:], len(header) - 1, f"{file}, line {reader.line_num}"))
+                for row in reader
+                if row
+            ]
     except FileNotFoundError:
         raise DataError(f"there is no file {str(file)!r}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"the scores cannot be read: {error}", origin=str(file)) from error
-    columns = tuple(rows[0][1:]) if rows else ()
-    ids = tuple(row[0] for row in rows[1:])
+    columns, ids = tuple(header[1:]), tuple(item for item, _ in rows)
     if not columns or not ids:
         raise ResponsesError(
             "the file has no scores", origin=str(file), allowed="item ids, and columns of scores"
         )
-    for kind, names in (("items", ids), ("columns", columns)):
+    for kind, names in (("item ids", ids), ("columns", columns)):
         if len(set(names)) != len(names):
             raise ResponsesError(
                 f"{kind} occur more than once: {listed_ids(repeated(names))}", origin=str(file)
             )
-    values = np.empty((len(ids), len(columns)))
-    for place, row in enumerate(rows[1:]):
+    return ScoreTable(ids, columns, np.array([scores for _, scores in rows], dtype=np.float64))
+
+
+def _score_row(cells: Sequence[str], columns: int, origin: str) -> list[float]:
+    if len(cells) != columns:
+        raise ResponsesError(f"a row has {len(cells)} scores instead of {columns}", origin=origin)
+    scores = []
+    for cell in cells:
         try:
-            values[place] = [float(cell) if cell.strip() else np.nan for cell in row[1:]]
-        except ValueError as error:
+            score = float(cell) if cell.strip() else math.nan
+        except ValueError:
+            score = math.inf
+        if math.isinf(score) or (math.isnan(score) and cell.strip()):
             raise ResponsesError(
-                f"the scores of the item {row[0]!r} cannot be read: {error}",
-                origin=str(file),
-                allowed=f"{len(columns)} numbers",
-            ) from None
-    return ScoreTable(ids, columns, values)
+                f"a score is {cell!r}",
+                origin=origin,
+                allowed="a number, or nothing where it is missing",
+            )
+        scores.append(score)
+    return scores
 
 
 def _json_object(file: Path) -> dict[str, Any]:

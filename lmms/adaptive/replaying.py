@@ -14,8 +14,9 @@ from lmms.adaptive.ability import ability_of, estimation
 from lmms.adaptive.bank import ItemBank, listed_ids
 from lmms.adaptive.errors import ResponsesError, SettingError
 from lmms.adaptive.fluid import TrajectoryTable, adaptive_trajectories
+from lmms.adaptive.joining import DIGEST_DIGITS
 from lmms.adaptive.prediction import PredictedScore, predict_score
-from lmms.adaptive.responses import DIGEST_DIGITS, MISSING, ResponseMatrix
+from lmms.adaptive.responses import MISSING, ResponseMatrix
 
 DEFAULT_MAX_ITEMS = 100
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmms.adaptive.bank import listed_ids, repeated
+from lmms.adaptive.joining import DIGEST_DIGITS
+from lmms.adaptive.loaders import read_scores
 from lmms.errors import DataError, nearest
 
 MISSING = -1
-DIGEST_DIGITS = 16
-"""Hex digits of a document's hash that an item bank keeps."""
 _FORMATS = '.jsonl with lines {"subject_id": …, "responses": {item: 0 or 1}}, or .csv with a row '
 _FORMATS += "per item and a column per subject"
 
@@ -131,7 +130,7 @@ def read_responses(path: str | Path, *, threshold: float | None = None) -> Respo
         matrix = readers[file.suffix.lower()](file, threshold)
     except FileNotFoundError:
         raise DataError(f"there are no responses at {str(file)!r}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the responses cannot be read: {error}", origin=str(file)) from error
     except DataError as error:
         error.origin = error.origin or str(file)
@@ -192,40 +191,15 @@ def _answers(answers: Mapping[str, Any], threshold: float | None, origin: str) -
 
 
 def _read_csv(file: Path, threshold: float | None) -> ResponseMatrix:
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.reader(stream)
-        header = next(reader, [])
-        if len(header) < 2:
-            raise DataError("the file has no column of a subject", allowed=_FORMATS)
-        items: list[str] = []
-        rows: list[NDArray[np.int8]] = []
-        for row in reader:
-            origin = f"{file}, line {reader.line_num}"
-            if len(row) != len(header):
-                raise DataError(
-                    f"a row has {len(row)} cells instead of {len(header)}", origin=origin
-                )
-            items.append(row[0])
-            missing = np.array([not cell.strip() for cell in row[1:]])
-            scores = np.array([_cell(cell, origin) for cell in row[1:]])
-            rows.append(_binary(scores, missing, threshold, origin=origin, name=_subject(header)))
-    values = np.array(rows, dtype=np.int8).T if rows else np.empty((len(header) - 1, 0), np.int8)
-    return ResponseMatrix(tuple(header[1:]), tuple(items), np.ascontiguousarray(values))
-
-
-def _subject(header: Sequence[str]) -> Callable[[tuple[int, ...]], str]:
-    return lambda at: header[at[0] + 1]
-
-
-def _cell(text: str, origin: str) -> float:
-    if not text.strip():
-        return 0.0
-    try:
-        return float(text)
-    except ValueError:
-        raise DataError(
-            f"a score is {text!r}", origin=origin, allowed="a number, or nothing where missing"
-        ) from None
+    table = read_scores(file)
+    scores = table.values.T
+    values = _binary(
+        scores,
+        np.isnan(scores),
+        threshold,
+        name=lambda at: f"{table.columns[at[0]]} to {table.ids[at[1]]}",
+    )
+    return ResponseMatrix(table.columns, table.ids, np.ascontiguousarray(values))
 
 
 def _binary(

@@ -86,10 +86,14 @@ def test_missing_scores_are_no_wrong_answers(copy):
         ("", "no scores"),
         ("id,m\n", "no scores"),
         ("id\ni\n", "no scores"),
-        ("id,m\ni,1\ni,0\n", "items occur more than once: i"),
+        ("id,m\ni,1\ni,0\n", "item ids occur more than once: i"),
         ("id,m,m\ni,1,0\n", "columns occur more than once: m"),
-        ("id,m\ni,yes\n", "of the item 'i' cannot be read"),
-        ("id,m\ni,1,0\n", "of the item 'i' cannot be read"),
+        ("id,m\ni,yes\n", "a score is 'yes'"),
+        ("id,m\ni,nan\n", "a score is 'nan'"),
+        ("id,m\ni,-inf\n", "a score is '-inf'"),
+        ("id,m\ni,1,0\n", "2 scores instead of 1"),
+        # One score does not stand for all columns.
+        ("id,m,n\ni,1\n", "1 scores instead of 2"),
     ],
 )
 def test_wrong_score_files_are_refused(text, message, tmp_path):

@@ -74,15 +74,15 @@ def test_wrong_jsonl(tmp_path: Path, lines: list[Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (",m\nx,0.5\n", "'m' is 0.5"),
-        (",m\nx,nan\n", "'m' is nan"),
+        (",m\nx,0.5\n", "'m to x' is 0.5"),
+        (",m\nx,nan\n", "a score is 'nan'"),
         (",m\nx,good\n", "a score is 'good'"),
-        (",m\nx,1,1\n", "3 cells instead of 2"),
+        (",m\nx,1,1\n", "2 scores instead of 1"),
         (",m\nx,1\nx,0\n", "item ids occur more than once: x"),
-        (",m,m\nx,1,0\n", "subject ids occur more than once: m"),
-        (",m\n", "no item"),
-        ("x\n", "no column of a subject"),
-        ("", "no column of a subject"),
+        (",m,m\nx,1,0\n", "columns occur more than once: m"),
+        (",m\n", "no scores"),
+        ("x\n", "no scores"),
+        ("", "no scores"),
     ],
 )
 def test_wrong_csv(tmp_path: Path, text: str, message: str) -> None:

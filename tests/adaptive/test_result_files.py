@@ -126,12 +126,12 @@ def test_an_id_names_its_benchmark(item: str, benchmark: str) -> None:
         ("", "no scores"),
         ("id\na\n", "no scores"),
         ("id,1\n", "no scores"),
-        ("id,1\na,1\na,0\n", "items occur more than once: a"),
+        ("id,1\na,1\na,0\n", "item ids occur more than once: a"),
         ("id,1,1\na,1,0\n", "columns occur more than once: 1"),
-        ("id,1,2\na,1,0,1\n", "the item 'a' cannot be read"),
-        ("id,1,2\na,1,x\n", "the item 'a' cannot be read"),
+        ("id,1,2\na,1,0,1\n", "3 scores instead of 2"),
+        ("id,1,2\na,1,x\n", "a score is 'x'"),
         ("id,1,2\na,1,\n", "1 of 2 scores are missing: items a"),
-        ("id,1,2\na,1,nan\n", "1 of 2 scores are missing: items a"),
+        ("id,1,2\na,1,nan\n", "a score is 'nan'"),
     ],
 )
 def test_a_wrong_table_is_one_clear_error(tmp_path: Path, content: str, message: str) -> None:
@@ -139,7 +139,7 @@ def test_a_wrong_table_is_one_clear_error(tmp_path: Path, content: str, message:
     file.write_text(content)
     with pytest.raises(DataError, match=message) as caught:
         read_responses_table(file)
-    assert caught.value.origin == str(file)
+    assert str(caught.value.origin).startswith(str(file))
 
 
 def test_scores_of_half_and_more_are_right(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_another_leaderboard_file_is_refused(hub: Path, content: str) -> None:
     file.write_text(content)
     with pytest.raises(DataError) as caught:
         read_results(hub)
-    assert caught.value.origin == str(file)
+    assert str(caught.value.origin).startswith(str(file))
 
 
 def test_the_papers_results_are_fetched_from_the_hub(
