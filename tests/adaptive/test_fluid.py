@@ -314,7 +314,7 @@ def test_files_of_several_subjects_are_refused(tmp_path):
     (tmp_path / "x.csv").write_text(",one,two\ni,1,0\n")
     with pytest.raises(DataError, match="2 subjects: one, two"):
         full_accuracy(tmp_path / "x.csv")
-    with pytest.raises(DataError, match="no responses at"):
+    with pytest.raises(DataError, match="no file"):
         full_accuracy(tmp_path / "y.csv")
 
 

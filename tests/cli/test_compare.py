@@ -241,8 +241,7 @@ def test_power_from_two_runs(lmms, runs):
         (["--effect", "0"], "an effect of 0"),
         (["--effect", "5"], "scores from 0 to 1 cannot differ by 5"),
         (["--effect", "5"], "5pp are percentage points"),
-        (["--effect", "500"], "allowed: at most 1
-"),
+        (["--effect", "500"], "allowed: at most 1\n"),
         (["--effect", "3pp", "--common"], "--common says what to measure"),
         (["--effect", "3pp", "--n", "0"], "--n '0' is no number"),
         (["--effect", "3pp", "--power", "1"], "power is 1.0"),
