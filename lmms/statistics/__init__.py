@@ -29,6 +29,7 @@ from lmms.statistics.distributions import (
 from lmms.statistics.errors import StatisticsError
 from lmms.statistics.groups import (
     group_mean,
+    shared_covariance,
 )
 from lmms.statistics.intervals import (
     Interval,
@@ -143,6 +144,7 @@ __all__ = [
     "question_means",
     "repeats_variance",
     "sample_size",
+    "shared_covariance",
     "sign_flip",
     "stability",
     "stratified_sum",
