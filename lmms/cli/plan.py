@@ -83,12 +83,22 @@ def _heading(plan: RunPlan, name: str) -> str:
         "back end": _backend(plan),
         "env": f"{config.env.name}: weights {config.env.weights}, data {config.env.data}"
         + (", offline" if config.env.offline else ""),
+        **_groups(plan),
         **_media_work(config),
         **_selection(plan),
         "output": config.output.dir,
         "plan": plan.fingerprint[:12],
     }
     return console.fields(fields)
+
+
+def _groups(plan: RunPlan) -> dict[str, str]:
+    """Returns the tasks of each group whose mean the results give."""
+    shown = {task.label: task.shown_as for task in plan.tasks}
+    return {
+        f"group {group}": ", ".join(shown[label] for label in labels)
+        for group, labels in plan.config.groups.items()
+    }
 
 
 def _selection(plan: RunPlan) -> dict[str, str]:

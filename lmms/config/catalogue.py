@@ -45,6 +45,14 @@ def open_catalogue(
     return catalogue
 
 
+def group_members(catalogue: TaskCatalogue, option: str) -> list[str] | None:
+    """Returns the tasks of a group; None if `option` is a task, a glob, or a group of one task."""
+    if any(c in option for c in "*?["):
+        return None
+    members = list(catalogue.groups().get(option, ()))
+    return members if len(members) > 1 and option not in catalogue.names() else None
+
+
 def label_of(name: str) -> str:
     """Returns the key below `tasks` for a task: its name, with what a key cannot hold replaced."""
     return name.replace("/", "_").replace(".", "_")

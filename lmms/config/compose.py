@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lmms.config import early, secrets
 from lmms.config.catalogue import TASK_CATALOGUE, TaskCatalogue, open_catalogue
 from lmms.config.composition import Composition
+from lmms.config.groups import settle_groups
 from lmms.config.keys import GROUPS
 from lmms.config.locations import config_dirs, group_options, shipped_conf
 from lmms.config.quick import compose_quickly
@@ -155,7 +156,7 @@ def compile_composed(
 
 def _finish(source: RunSource, composition: Composition) -> CompiledRun:
     values = _resolve(composition)
-    notes = _drop_stubs(values, source)
+    notes = _drop_stubs(values, source) + settle_groups(values, source)
     config = validate(values, source, composition.choices)
     return CompiledRun(config=config, notes=notes, words=source.command)
 

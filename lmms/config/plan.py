@@ -16,6 +16,7 @@ PLAN_SCHEMA: Final = "lmms-plan/1"
 
 # What cannot change an answer or a score: where, how fast, how many documents, how it is shown.
 _NOT_IN_FINGERPRINT: dict[str, frozenset[str] | None] = {
+    "groups": None,
     "output": None,
     "executor": None,
     "selector": None,  # what it makes of an adaptive run is in `PlannedSelector`

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmms.config.catalogue import label_of
+from lmms.config.catalogue import group_members, label_of
 from lmms.config.composition import Composition
 from lmms.errors import UnknownNameError
 
@@ -65,7 +65,7 @@ def _compose(source: RunSource) -> Composition:
     shown = {group: option for group, (option, _) in choices.items()}
     for group, option in shown.items():
         if group == "task":
-            _merge(values, {"tasks": _references(option, source)})
+            _merge(values, _references(option, source))
         else:
             _merge(values, {group: _option(conf / group / f"{option}.yaml")})
     for _, body in bodies:
@@ -196,11 +196,19 @@ def _experiment(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _references(option: Any, source: RunSource) -> dict[str, Any]:
     names = option if isinstance(option, list) else [option]
+    if not names:
+        return {}
+    catalogue = source.open_catalogue()
     try:
-        expanded = source.open_catalogue().expand(names) if names else []
+        expanded = catalogue.expand(names)
     except UnknownNameError:
         raise _NotPlainError from None
-    return {label_of(name): {"name": name} for name in expanded}
+    body: dict[str, Any] = {"tasks": {label_of(name): {"name": name} for name in expanded}}
+    for name in names:
+        members = group_members(catalogue, name)
+        if members is not None:
+            body.setdefault("groups", {})[name] = [label_of(m) for m in members]
+    return body
 
 
 def _plain_body(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -135,6 +135,7 @@ def _complete_sections(
 
 
 def _without_choice_of_tasks(body: dict[str, Any]) -> dict[str, Any]:
+    body = {k: v for k, v in body.items() if k != "groups"}
     tasks = body.get("tasks")
     if not isinstance(tasks, Mapping):
         return body

@@ -283,6 +283,8 @@ class RunConfig(Section):
     model: ModelConfig
     tasks: dict[str, TaskRef]
     """Key = label under which the task appears; the same task may appear twice."""
+    groups: dict[str, list[str]] = Field(default_factory=dict)
+    """Group to labels of its tasks, over which results give means; filled by `task=GROUP`."""
     generation: GenerationConfig = Field(default_factory=GenerationConfig)
     media: MediaConfig = Field(default_factory=MediaConfig)
     env: EnvConfig = Field(default_factory=EnvConfig)

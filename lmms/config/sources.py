@@ -16,7 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
-from lmms.config.catalogue import TaskCatalogue, label_of, open_catalogue
+from lmms.config.catalogue import TaskCatalogue, group_members, label_of, open_catalogue
 from lmms.errors import UnknownNameError
 
 _GROUP = "task"
@@ -94,7 +94,10 @@ class TaskReferenceSource(_VirtualSource):
         name = _option_of(config_path) or ""
         if members == [name]:
             return self._result(config_path, f"tasks.{label_of(name)}", {"name": name})
-        return self._result(config_path, "tasks", {label_of(m): {"name": m} for m in members})
+        body: dict[str, Any] = {"tasks": {label_of(m): {"name": m} for m in members}}
+        if group_members(self._catalogue, name) is not None:
+            body["groups"] = {name: [label_of(m) for m in members]}
+        return self._result(config_path, "_global_", body)
 
     def _members(self, config_path: str) -> Sequence[str] | None:
         option = _option_of(config_path)

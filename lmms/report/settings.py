@@ -30,6 +30,8 @@ def varying_settings(results: Sequence[RunResult]) -> tuple[str, ...]:
     shown = []
     for name in names:
         wanted = any(name == key or name.startswith(f"{key}.") for key in asked)
+        if name.startswith("groups."):
+            continue  # part of the choice of tasks, in whatever words
         said = name.startswith(_ONLY_IF_ASKED) or _said_elsewhere(name, runs, results)
         if wanted or not said:
             shown.append(name)

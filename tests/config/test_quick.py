@@ -18,6 +18,8 @@ PLAIN = [
     ["task=[gsm8k,hellaswag]", "tasks.gsm8k.limit=3", "generation.temperature=0.7"],
     ["task=longvideobench*", "media=fps_1", "generation=sample", "env=hub"],
     ["task=[]"],
+    ["task=video", "limit=2"],
+    ["task=[mmmu,longvideobench,longvideobench_*]"],
     ["+experiment=text", "task=gsm8k", "tasks.gsm8k.generation.max_new_tokens=12"],
     ["task=gsm8k", "model.pretrained=Qwen/Qwen3-VL", "output.dir=./out/x-1", "limit=null"],
     ["task=gsm8k", "model.kwargs.a=b", "model.trust_remote_code=True", "seed=-3"],

@@ -12,6 +12,7 @@ from lmms.config.runfile import compile_file
 RUNS = [
     ["+experiment=longvideo"],
     ["task=gsm8k", "model=dummy"],
+    ["task=[video,gsm8k]", "groups.mine=[gsm8k,longvideobench_val_v]"],
     ["task=[gsm8k,hellaswag]", "tasks.gsm8k.limit=3", "tasks.gsm8k.generation.temperature=0.5"],
     ["task=gsm8k", "+task@tasks.again=gsm8k", "tasks.again.num_fewshot=0"],
     ["task=gsm8k", "model.profile=null", "model.batch_size=1", "model.embedded=null"],

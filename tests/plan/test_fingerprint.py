@@ -63,7 +63,7 @@ executor.name executor.max_open_documents executor.scoring_timeout_seconds
 output.dir output.log_samples output.html output.max_report_samples
 run.resume run.max_failed_share run.progress
 statistics.confidence statistics.bootstrap_samples
-limit tasks.*.limit
+limit tasks.*.limit groups
 selector.name selector.irt selector.max_items selector.min_items selector.se selector.estimation
 selector.start_ability selector.batch_size selector.exposure selector.balance selector.metric
 selector.threshold selector.unmatched
@@ -86,7 +86,8 @@ def _other(kind: Any, value: Any) -> Any:
     if origin in (Union, types.UnionType):
         return _other(get_args(kind)[0], value)
     if origin is dict:
-        return {**(value or {}), "added": "x"}
+        held = get_args(kind)[1]
+        return {**(value or {}), "added": _other(held, None) if get_origin(held) else "x"}
     if origin is list:
         inner = get_args(kind)[0]
         return [["<a>", "</a>"]] if get_origin(inner) is tuple else [*(value or []), "added"]
