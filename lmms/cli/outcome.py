@@ -35,6 +35,8 @@ class Outcome:
         if self.result is not None:
             shown |= {"path": self.result.path, "status": self.result.status}
             shown["results"] = dict(self.result.raw.get("results", {}))
+            if groups := self.result.raw.get("groups"):
+                shown["groups"] = dict(groups)
         if self.error is not None:
             shown["error"] = self.error
         return shown
@@ -124,10 +126,18 @@ def print_result(result: RunResult) -> None:
     from pathlib import Path
 
     from lmms.report.adaptive import adaptive_lines
+    from lmms.report.groups import group_lines, groups_table
     from lmms.report.repeats import repeats_table
     from lmms.report.tables import render_table, rendered
 
     print(render_table(result))
+    groups = groups_table(result)
+    if groups is not None:
+        print()
+        print(rendered(groups, "table"))
+    said = list(group_lines(result))
+    if said:
+        print("\n" + "\n".join(said))
     repeats = repeats_table(result)
     if repeats is not None:
         print()

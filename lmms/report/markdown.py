@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lmms.report.adaptive import NOT_COMPARABLE, adaptive_lines
 from lmms.report.digits import decimals_for, fixed
+from lmms.report.groups import group_lines, groups_table
 from lmms.report.media import media_lines
 from lmms.report.repeats import REPEATS, repeats_table
 from lmms.report.tables import render_table, rendered
@@ -34,6 +35,7 @@ def _lines(run: RunResult) -> Iterator[str]:
     if notice:
         yield from ("", f"> **Embedded run.** {escaped(notice)}")
     yield from ("", "## Results", "", render_table(run, "md"))
+    yield from _groups(run)
     adaptive = adaptive_lines(run)
     if adaptive:
         yield from ("", "## Ability", "", *(f"- {escaped(line)}" for line in adaptive))
@@ -54,6 +56,15 @@ def _lines(run: RunResult) -> Iterator[str]:
         yield from ("", "## Media", "", *(f"- {escaped(line)}" for line in media))
     yield from ("", "## Reproduce", "", *_code(reproduce_command(run), "sh"))
     yield from ("", f"Plan fingerprint `{run.raw.get('plan_fingerprint', '')}`")
+
+
+def _groups(run: RunResult) -> Iterator[str]:
+    table, lines = groups_table(run), list(group_lines(run))
+    if table is not None or lines:
+        yield from ("", "### Groups", "")
+    if table is not None:
+        yield from (rendered(table, "md"), "")
+    yield from (f"- {escaped(line)}" for line in lines)
 
 
 def _breakdown(task: TaskResult, metric: MetricResult) -> Iterator[str]:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from lmms.report.adaptive import NOT_COMPARABLE, AdaptiveView, adaptive_view
 from lmms.report.efficiency import efficiency_view
+from lmms.report.groups import group_lines, groups_table
 from lmms.report.jsonable import dumps
 from lmms.report.markup import style_sheet, templates
 from lmms.report.media import media_lines
@@ -112,6 +113,8 @@ def html_report(
         columns=result_table(run).columns,
         rows=list(_rows_with_spans(run)),
         forests=[Markup(plot) for plot in _forests(run)],
+        groups=groups_table(run),
+        group_lines=list(group_lines(run)),
         repeats=repeats_table(run),
         breakdowns=list(_breakdowns(run)),
         efficiency=efficiency_view(run),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from lmms.report.facts import RunFacts, seconds_between, utc_text
 from lmms.report.jsonable import jsonable
 from lmms.report.media import media_facts
 from lmms.report.secrets import mask_text, masked
+from lmms.scoring.group_results import GroupResult, group_subtasks
 from lmms.types import MetricResult, RunResult, TaskResult
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ _VOLATILE_SETTINGS = (("output", "dir"), ("run", "resume"), ("run", "progress"))
 
 
 def build_results(
-    folder: Path, plan: RunPlan, results: Mapping[str, TaskResult], facts: RunFacts
+    folder: Path,
+    plan: RunPlan,
+    results: Mapping[str, TaskResult],
+    facts: RunFacts,
+    groups: Sequence[GroupResult] = (),
 ) -> dict[str, Any]:
     """Returns the content of `results.json`; plain JSON values, secrets masked.
 
@@ -64,6 +69,7 @@ def build_results(
         plan: What ran.
         results: Result per label of `plan.config.tasks`; labels without one are left out.
         facts: How it went.
+        groups: What can be said of the plan's groups of tasks.
 
     Raises:
         ValueError: A label that the plan does not have.
@@ -81,8 +87,9 @@ def build_results(
         "model_name": plan.model.shown_as,
         "embedded": _embedded(plan),
         "results": {name: _peer_row(result) for name, result in by_name.items()},
-        "groups": {},
-        "group_subtasks": {name: [] for name in by_name},
+        "groups": {g.label: _peer_group(g) for g in groups if g.metrics},
+        "group_subtasks": {name: [] for name in by_name} | group_subtasks(plan),
+        "group_results": {g.label: asdict(g) for g in groups},
         "tasks": {shown[label]: _task_block(label, results[label]) for label in shown},
         "configs": {shown[label]: _task_config(planned[label]) for label in shown},
         "versions": {name: result.version for name, result in by_name.items()},
@@ -177,6 +184,18 @@ def _peer_row(result: TaskResult) -> dict[str, Any]:
         row[f"{metric.name},{metric.filter}"] = metric.value
         row[f"{metric.name}_stderr,{metric.filter}"] = (
             NOT_AVAILABLE if metric.stderr is None else metric.stderr
+        )
+    return row
+
+
+def _peer_group(group: GroupResult) -> dict[str, Any]:
+    # The peers' own default weighs by samples.
+    row: dict[str, Any] = {"name": group.group, "alias": group.label}
+    for metric in group.metrics:
+        mean = metric.micro
+        row[f"{metric.name},{metric.filter}"] = mean.value
+        row[f"{metric.name}_stderr,{metric.filter}"] = (
+            NOT_AVAILABLE if mean.stderr is None else mean.stderr
         )
     return row
 

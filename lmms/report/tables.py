@@ -113,7 +113,7 @@ def result_table(result: RunResult) -> Table:
             head = (task.label, task.version, metric.filter, str(task.num_fewshot), metric.name)
             cells.append(head + _numbers(metric))
             records.append(metric_record(result, task, metric))
-    return Table(columns, tuple(_blank_repeats(columns, cells)), tuple(records))
+    return Table(columns, tuple(blank_repeats(columns, cells)), tuple(records))
 
 
 def summary_table(results: Sequence[RunResult]) -> Table:
@@ -150,7 +150,7 @@ def summary_table(results: Sequence[RunResult]) -> Table:
                 record = metric_record(result, task, metric) | {"settings": values}
                 rows.append((order, (*head, *_numbers(metric), result.status), record))
     rows.sort(key=lambda row: row[0])
-    cells = _blank_repeats(columns, [row[1] for row in rows])
+    cells = blank_repeats(columns, [row[1] for row in rows])
     return Table(columns, tuple(cells), tuple(row[2] for row in rows))
 
 
@@ -204,7 +204,7 @@ def _numbers(metric: MetricResult) -> tuple[str, ...]:
     return ("↑" if metric.higher_is_better else "↓", *metric_cells(metric), *counts)
 
 
-def _blank_repeats(
+def blank_repeats(
     columns: Sequence[Column], rows: Sequence[tuple[str, ...]]
 ) -> Iterable[tuple[str, ...]]:
     """Leaves leading cells blank that say what the row above says, as the harnesses do."""

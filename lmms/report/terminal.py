@@ -84,7 +84,8 @@ def _rich(table: Table, width: int | None) -> str:
             justify="right" if column.right else "left",
             style=styles.get(column.title, ""),
             # Where even that is too wide, names break and numbers never do.
-            no_wrap=column.right or column.title not in ("Tasks", "Filter", "Metric", "Model"),
+            no_wrap=column.right
+            or column.title not in ("Tasks", "Groups", "Filter", "Metric", "Model"),
             overflow="fold",
         )
     for row in table.cells:

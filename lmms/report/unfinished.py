@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from lmms.report.problems import Problems
 from lmms.report.results import build_results, read_results
 from lmms.responses.lock import live_owner
 from lmms.responses.reader import JournalReader
+from lmms.scoring.groups import GroupScores
 from lmms.types import MetricResult, RunResult, Sample, TaskResult
 
 if TYPE_CHECKING:
@@ -56,10 +57,12 @@ def load_unfinished(folder: Path) -> RunResult:
     """
     plan = read_plan(folder)
     with JournalReader(folder) as journal:
-        results = {t.label: _result_so_far(plan, t, journal) for t in plan.tasks}
+        scores = GroupScores(plan)
+        results = {t.label: _result_so_far(plan, t, journal, scores) for t in plan.tasks}
         warnings = [str(damage) for damage in journal.damage]
     facts = RunFacts(status="running" if live_owner(folder) else "interrupted", warnings=warnings)
-    return read_results(build_results(folder, plan, results, facts), path=str(folder))
+    content = build_results(folder, plan, results, facts, scores.results(results))
+    return read_results(content, path=str(folder))
 
 
 def unfinished_samples(folder: Path, label: str) -> Iterator[Sample]:
@@ -85,7 +88,7 @@ class _Tally:
     failures: Counter[str]
     problems: Problems
 
-    def over(self, samples: Iterator[Sample]) -> Iterator[Sample]:
+    def over(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         for sample in samples:
             self.statuses[sample.status] += 1
             if sample.failure is not None:
@@ -94,11 +97,13 @@ class _Tally:
             yield sample
 
 
-def _result_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> TaskResult:
+def _result_so_far(
+    plan: RunPlan, task: PlannedTask, journal: JournalReader, scores: GroupScores
+) -> TaskResult:
     if plan.selector is not None:
         return _course_so_far(plan, task, journal)
     tally = _Tally(Counter(), Counter(), Problems())
-    samples = tally.over(journal.samples(task.label))
+    samples = tally.over(scores.over(task.label, journal.samples(task.label)))
     warnings: list[str] = []
     metrics: tuple[MetricResult, ...] = ()
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from lmms.report.markdown import markdown_report
 from lmms.report.results import build_results, read_results
 from lmms.report.samples import samples_file_name, write_samples
 from lmms.report.verdicts import SampleChooser
+from lmms.scoring.group_results import GroupResult
 from lmms.types import Sample, TaskResult
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def write_run(
     samples: Callable[[str], Iterator[Sample]],
     facts: RunFacts | None = None,
     *,
+    groups: Sequence[GroupResult] = (),
     pictures: Callable[[str], Callable[[Sample], PixelReader]] | None = None,
 ) -> None:
     """Writes `results.json`, `samples_<task>.jsonl`, `report.md` and `report.html`.
@@ -41,13 +43,14 @@ def write_run(
         results: Result per label of `plan.config.tasks`.
         samples: Gives the samples of a label, in document order.
         facts: How the run went; see `RunFacts`.
+        groups: What can be said of the plan's groups of tasks.
         pictures: Gives, per label and sample, what reads the pixels for the page; None: files are
             decoded again, and pictures inside rows are read from the documents.
 
     Raises:
         LmmsError: A file cannot be written.
     """
-    content = build_results(folder, plan, results, facts or RunFacts())
+    content = build_results(folder, plan, results, facts or RunFacts(), groups)
     with run_file(folder / "results.json") as file:
         file.write(dumps(content, indent=2) + "\n")
     run = read_results(content, path=str(folder))

@@ -17,6 +17,7 @@ from lmms.responses.journal import Journal
 from lmms.runner.adaptive_task import AdaptiveTask
 from lmms.runner.task_run import TaskRun
 from lmms.scoring import metric_warnings
+from lmms.scoring.groups import GroupScores
 from lmms.types import MetricResult, RunResult, Sample, TaskResult
 
 # Buckets of the histogram from which medians are read: each is 1 % wide, from 1 µs to 3 hours.
@@ -230,6 +231,7 @@ def write_results(
     from lmms.report.facts import RunFacts
 
     results: dict[str, TaskResult] = {}
+    scores = GroupScores(plan)
     manifest = hashlib.sha256()
     per_task = figures.get("tasks", {})
 
@@ -239,7 +241,8 @@ def write_results(
 
     for label, task in tasks.items():
         meter = per_task.get(label, {})
-        results[label], keys = task_result(task, plan, samples(label), meter, adaptive.get(label))
+        stream = scores.over(label, samples(label))
+        results[label], keys = task_result(task, plan, stream, meter, adaptive.get(label))
         manifest.update(f"{label}={keys}\n".encode())
     status = status_of(plan, tasks, results, adaptive)
     start: Any = journal.meta("start_time")
@@ -255,6 +258,6 @@ def write_results(
         "warnings": [*warnings, *(str(damage) for damage in journal.damage)],
         "resumed": max(0, sittings - 1),
     }
-    write_run(folder, plan, results, samples, facts)
+    write_run(folder, plan, results, samples, facts, groups=scores.results(results))
     journal.set_meta("status", status)
     return load_run(folder)
