@@ -207,6 +207,9 @@ class _CorpusAggregator:
         value, n = self.statistic(values), int(values.size)
         if spread is None:
             return Aggregate(mean=Mean(value=value, n=n, clusters=count))
+        if bool((values == values[0]).all()):
+            # Every resample of equal values is the same, which tells nothing of other samples.
+            return Aggregate(mean=Mean(value=value, n=n, stderr=0.0, clusters=count))
         return Aggregate(
             mean=Mean(
                 value=value,

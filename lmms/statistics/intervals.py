@@ -3,20 +3,20 @@
 Which interval is used is decided in one place, `summarize_mean`, and named in every result:
 
     wilson              0/1 scores without clusters: right even when all are equal
-    clustered_t         clusters: mean ± t(C - 1) * clustered standard error, cut to [0, 1] for
-                        0/1 scores
+    clustered_t         clusters: mean ± t(C - 1) * clustered standard error
     wilson_clusters     clusters whose 0/1 scores leave no variance: Wilson with n = clusters
     t                   other scores: mean ± t(n - 1) * standard error
 
 What is a 0/1 score is declared by the caller (`proportions`): points from 0 to 200 that happen to
-be all 0 are none. Other scores that do not vary at all have no interval: they tell nothing of it.
-With infinite scores (the log-likelihood of what cannot be) only the value is defined.
+be all 0 are none. Intervals of scores on that scale, question means among them, end at 0 and 1.
+Other scores that do not vary at all have no interval: they tell nothing of it. With infinite scores
+(the log-likelihood of what cannot be) only the value is defined.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lmms.statistics.arrays import cluster_numbers, without_rounding
@@ -152,7 +152,7 @@ def summarize_mean(
             two samples share a cluster they are independent as well.
         confidence: Coverage of the interval.
         proportions: Whether the scores' scale is 0 to 1, so that scores which are all 0 or 1 are
-            outcomes of single trials and their mean is a share.
+            outcomes of single trials and their mean is a share, and no mean lies outside.
 
     Raises:
         StatisticsError: If a score is NaN, cluster labels are missing or differ in number from the
@@ -168,18 +168,28 @@ def summarize_mean(
         return _infinite(x)
     value = float(x.mean())
     binary = proportions and bool(np.all((x == 0.0) | (x == 1.0)))
+    within = proportions and bool(x.min() >= 0.0 and x.max() <= 1.0)
     count = None
     if clusters is not None:
         clusters, count = cluster_numbers(clusters, n)
         if count < n:
-            return _clustered(x, clusters, value, count, binary, confidence)
+            found = _clustered(x, clusters, value, count, binary, confidence)
+            return _cut(found) if within else found
     stderr = mean_stderr(x)
     if binary:
         interval, method = wilson_interval(float(x.sum()), n, confidence), "wilson"
     else:
         interval = t_interval(value, stderr, n - 1, confidence) if stderr else None
         method = "t"
-    return _mean(value, n, stderr, interval, method, count)
+    found = _mean(value, n, stderr, interval, method, count)
+    return _cut(found) if within else found
+
+
+def _cut(mean: Mean) -> Mean:
+    """Returns a mean of scores from 0 to 1 with the part of its interval that is possible."""
+    if mean.low is None or mean.high is None:
+        return mean
+    return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
 
 
 def _infinite(x: Any) -> Mean:
@@ -207,8 +217,6 @@ def _clustered(
         interval = wilson_interval(value * count, count, confidence)
         return _mean(value, n, stderr, interval, "wilson_clusters", count)
     interval = t_interval(value, stderr, count - 1, confidence) if stderr else None
-    if binary and interval is not None:
-        interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
     return _mean(value, n, stderr, interval, "clustered_t", count)
 
 

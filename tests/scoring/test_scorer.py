@@ -245,6 +245,15 @@ def test_corpus_metrics_draw_clusters_whole(name: str) -> None:
     assert aggregated(lambda i: "one video").stderr is None
 
 
+@pytest.mark.parametrize("name", ["median", "perplexity"])
+def test_corpus_metrics_of_equal_scores_have_no_interval(name: str) -> None:
+    aggregator = make_aggregator(name, {}, origin="t")
+    for _ in range(20):
+        aggregator.add(Score(value=-0.1), None)
+    mean = aggregator.result(AggregationOptions(bootstrap_samples=50)).mean
+    assert (mean.stderr, mean.low, mean.high, mean.method) == (0.0, None, None, None)
+
+
 def test_median_and_infinite_perplexity() -> None:
     median = make_aggregator("median", {}, origin="t")
     for value in (4.0, 1.0, 2.0, 100.0):

@@ -230,6 +230,19 @@ def test_impossible_shares_and_labels_are_refused() -> None:
         bootstrap([1.0, 2.0], lambda x: float(np.mean(x)), replicates=9, seed=-1)
 
 
+@pytest.mark.parametrize("clusters", [None, [0, 0, 1, 1, 2, 2]])
+def test_means_of_shares_end_at_zero_and_one(clusters: list | None) -> None:
+    high = [1.0, 1.0, 1.0, 1.0, 1.0, 2 / 3]
+    found = summarize_mean(high, clusters, proportions=True)
+    free = summarize_mean(high, clusters)
+    assert free.high is not None
+    assert free.high > 1.0
+    assert (found.low, found.high, found.method) == (free.low, 1.0, free.method)
+    assert summarize_mean([1 - x for x in high], clusters, proportions=True).low == 0.0
+    # Declared as shares, but they are none.
+    assert summarize_mean([*high[:-1], 1.2], clusters, proportions=True).high > 1.0
+
+
 def test_summary_names_its_method() -> None:
     assert summarize_mean([0.0, 1.0], proportions=True).method == "wilson"
     assert summarize_mean([0.25, 1.0], proportions=True).method == "t"
