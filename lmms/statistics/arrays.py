@@ -54,7 +54,7 @@ def without_rounding(stderr: float, x: Any) -> float:
     """Returns a standard error, as 0 where it is no more than the rounding of equal scores."""
     import numpy as np
 
-    return stderr if stderr > ROUNDING * float(np.abs(x).max(initial=0.0)) else 0.0
+    return 0.0 if stderr <= ROUNDING * float(np.abs(x).max(initial=0.0)) else stderr
 
 
 def is_binary(x: Any) -> bool:

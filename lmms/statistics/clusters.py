@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from lmms.statistics.arrays import cluster_numbers, without_rounding
+from lmms.statistics.arrays import cluster_numbers, score_vector, without_rounding
 from lmms.statistics.errors import StatisticsError
 
 Form = Literal["corrected", "uncorrected", "miller"]
@@ -32,8 +32,8 @@ def clustered_stderr(values: Any, clusters: Any, *, form: Form = "corrected") ->
         None for fewer than two clusters.
 
     Raises:
-        StatisticsError: If labels are missing or differ in number from the scores, or for an
-            unknown form.
+        StatisticsError: If a score is not a finite number, labels are missing or differ in number
+            from the scores, or for an unknown form.
     """
     import numpy as np
 
@@ -41,7 +41,7 @@ def clustered_stderr(values: Any, clusters: Any, *, form: Form = "corrected") ->
         raise StatisticsError(
             f"unknown form {form!r}", allowed=("corrected", "uncorrected", "miller")
         )
-    x = np.asarray(values, dtype=np.float64)
+    x = score_vector(values)
     n = int(x.size)
     numbers, count = cluster_numbers(clusters, n)
     if count < 2:
@@ -95,11 +95,10 @@ def design_effect(values: Any, clusters: Any) -> float | None:
         None for fewer than two clusters, or scores that are all equal.
 
     Raises:
-        StatisticsError: If labels are missing or differ in number from the scores.
+        StatisticsError: If a score is not a finite number, or labels are missing or differ in
+            number from the scores.
     """
-    import numpy as np
-
-    x = np.asarray(values, dtype=np.float64)
+    x = score_vector(values)
     clustered = clustered_stderr(x, clusters)
     if clustered is None:
         return None

@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lmms.statistics.arrays import cluster_numbers, without_rounding
+from lmms.statistics.arrays import cluster_numbers, score_vector, without_rounding
 from lmms.statistics.clusters import clustered_stderr
 from lmms.statistics.errors import StatisticsError
 from lmms.statistics.quantiles import beta_quantile, normal_quantile, t_quantile, upper_end
@@ -51,10 +51,11 @@ def mean_stderr(values: Any) -> float | None:
 
     sqrt(sum((x - mean)^2) / (n - 1) / n); None for fewer than two values. Equal values have
     exactly 0, whatever the rounding of their mean.
-    """
-    import numpy as np
 
-    x = np.asarray(values, dtype=np.float64)
+    Raises:
+        StatisticsError: If a value is not a finite number.
+    """
+    x = score_vector(values)
     if x.size < 2:
         return None
     return without_rounding(float(x.std(ddof=1)) / math.sqrt(x.size), x)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from lmms.statistics.arrays import score_vector
 from lmms.statistics.intervals import Mean, t_interval
 
 
@@ -21,10 +22,11 @@ def stratified_sum(strata: Sequence[Any], *, confidence: float = 0.95) -> Mean:
     Returns:
         Standard error and interval are None if a stratum has fewer than two scores. `n` is the
         number of scores in all strata.
-    """
-    import numpy as np
 
-    arrays = [np.asarray(s, dtype=np.float64) for s in strata]
+    Raises:
+        StatisticsError: If a score is not a finite number.
+    """
+    arrays = [score_vector(s) for s in strata]
     arrays = [a for a in arrays if a.size]
     n = sum(int(a.size) for a in arrays)
     if not arrays:

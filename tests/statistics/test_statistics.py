@@ -218,6 +218,18 @@ def test_a_confidence_is_a_share(confidence: float) -> None:
             interval()
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_scores_that_are_no_numbers_have_no_standard_error(wrong: float) -> None:
+    for stderr in (
+        lambda x: mean_stderr(x),
+        lambda x: clustered_stderr(x, [0, 1]),
+        lambda x: design_effect(x, [0, 1]),
+        lambda x: stratified_sum([x, [0.0, 1.0]]),
+    ):
+        with pytest.raises(StatisticsError, match="1 of 2 are not finite numbers"):
+            stderr([1.0, wrong])
+
+
 def test_impossible_shares_and_labels_are_refused() -> None:
     for successes in (-1, 6, math.nan):
         with pytest.raises(StatisticsError, match="successes in 5 trials"):
