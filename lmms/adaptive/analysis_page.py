@@ -19,7 +19,7 @@ from lmms.adaptive.analysis_wording import (
     saving_lines,
     shown_measures,
 )
-from lmms.report.markup import style_sheet, templates
+from lmms.report.markup import render_page
 from lmms.report.xy_plots import Axis, Color, Mark, Series, legend_key, xy_plot
 
 _LOOKS: dict[str, tuple[Color, Mark]] = {
@@ -57,28 +57,21 @@ def analysis_page(analysis: Analysis, *, source: str) -> str:
         analysis: From `analyse`.
         source: Where the rows are from.
     """
-    style, style_hash = style_sheet()
     overall = analysis.overall()
     used = {q.method for q in overall}
-    return (
-        templates("lmms.adaptive")
-        .get_template("analysis.html.j2")
-        .render(
-            style=style,
-            style_hash=style_hash,
-            source=source,
-            facts=list(heading_lines(analysis)),
-            legend=[
-                (Markup(legend_key("joined", *_LOOKS[m])), METHOD_NAMES[m])
-                for m in _SIZED
-                if m in used
-            ],
-            levels=[METHOD_NAMES[m] for m in ("full_ability", "full_accuracy") if m in used],
-            charts=list(_charts(overall)),
-            tables=list(_tables(analysis)),
-            savings=list(saving_lines(analysis)),
-            reasons=list(reasons(analysis)),
-        )
+    return render_page(
+        "lmms.adaptive",
+        "analysis.html.j2",
+        source=source,
+        facts=list(heading_lines(analysis)),
+        legend=[
+            (Markup(legend_key("joined", *_LOOKS[m])), METHOD_NAMES[m]) for m in _SIZED if m in used
+        ],
+        levels=[METHOD_NAMES[m] for m in ("full_ability", "full_accuracy") if m in used],
+        charts=list(_charts(overall)),
+        tables=list(_tables(analysis)),
+        savings=list(saving_lines(analysis)),
+        reasons=list(reasons(analysis)),
     )
 
 

@@ -125,29 +125,24 @@ def html_report(
     """
     from markupsafe import Markup
 
-    from lmms.report.markup import style_sheet, templates
+    from lmms.report.markup import render_page
 
-    style, style_hash = style_sheet()
     rows = list(_item_rows(fitted, fit))
-    return (
-        templates("lmms.adaptive")
-        .get_template("fit.html.j2")
-        .render(
-            title=title,
-            style=style,
-            style_hash=style_hash,
-            facts=list(_facts(fitted)),
-            warnings=fitted.warnings,
-            plots=[(name, Markup(plot)) for name, plot in _plots(fitted)],
-            curves=[
-                (fitted.bank.ids[i], Markup(_item_plot(fitted, i)))
-                for i in _chosen(fitted, [s.item for s in suspicious])
-            ],
-            suspicious=suspicious[:_SHOWN_SUSPICIOUS],
-            suspicious_left=max(0, len(suspicious) - _SHOWN_SUSPICIOUS),
-            rows=rows[:_SHOWN_ITEMS],
-            rows_left=max(0, len(rows) - _SHOWN_ITEMS),
-        )
+    return render_page(
+        "lmms.adaptive",
+        "fit.html.j2",
+        title=title,
+        facts=list(_facts(fitted)),
+        warnings=fitted.warnings,
+        plots=[(name, Markup(plot)) for name, plot in _plots(fitted)],
+        curves=[
+            (fitted.bank.ids[i], Markup(_item_plot(fitted, i)))
+            for i in _chosen(fitted, [s.item for s in suspicious])
+        ],
+        suspicious=suspicious[:_SHOWN_SUSPICIOUS],
+        suspicious_left=max(0, len(suspicious) - _SHOWN_SUSPICIOUS),
+        rows=rows[:_SHOWN_ITEMS],
+        rows_left=max(0, len(rows) - _SHOWN_ITEMS),
     )
 
 

@@ -24,7 +24,7 @@ from lmms.comparison.wording import (
     setting_rows,
 )
 from lmms.errors import LmmsError
-from lmms.report.markup import style_sheet, templates
+from lmms.report.markup import render_page
 from lmms.report.pictures import Budget, PixelReader, pictures_in_documents, recorded_pixels
 from lmms.report.plots import ForestRow, forest_of_differences
 from lmms.report.transcript import Card, card_of, reasoning_tags
@@ -65,30 +65,25 @@ def comparison_page(comparison: Comparison, *, flips: int | None = None) -> str:
     Raises:
         DataError: A flipped sample cannot be read any more.
     """
-    style, style_hash = style_sheet()
     table = comparison_table(comparison)
     budget = Budget(_PAGE_BYTES)
     readers = _Readers(comparison.a), _Readers(comparison.b)
-    return (
-        templates("lmms.comparison")
-        .get_template("comparison.html.j2")
-        .render(
-            comparison=comparison,
-            style=style,
-            style_hash=style_hash,
-            heading=list(heading_lines(comparison)),
-            reading=reading_line(comparison),
-            columns=table.columns,
-            rows=table.cells,
-            forests=[Markup(plot) for plot in _forests(comparison.rows)],
-            problems=list(problem_lines(comparison)),
-            settings=setting_rows(comparison),
-            groups=[
-                group
-                for row in comparison.rows
-                for group in _groups(comparison, row, flips, budget, readers)
-            ],
-        )
+    return render_page(
+        "lmms.comparison",
+        "comparison.html.j2",
+        comparison=comparison,
+        heading=list(heading_lines(comparison)),
+        reading=reading_line(comparison),
+        columns=table.columns,
+        rows=table.cells,
+        forests=[Markup(plot) for plot in _forests(comparison.rows)],
+        problems=list(problem_lines(comparison)),
+        settings=setting_rows(comparison),
+        groups=[
+            group
+            for row in comparison.rows
+            for group in _groups(comparison, row, flips, budget, readers)
+        ],
     )
 
 

@@ -12,17 +12,34 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lmms.report.wording import displayable
 
 
+def render_page(package: str, template: str, **values: Any) -> str:
+    """Returns one page, which loads nothing and runs nothing.
+
+    Args:
+        package: Where its template is; `page.html.j2`, which it extends, is everybody's.
+        template: Its name.
+        values: What it shows; every text among them is escaped.
+    """
+    style = resources.files("lmms.report").joinpath("templates/report.css").read_text("utf-8")
+    # The page's policy allows exactly these bytes.
+    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        _templates(package)
+        .get_template(template)
+        .render(style=Markup(style), style_hash=style_hash, **values)
+    )
+
+
 @cache
-def templates(package: str) -> Environment:
-    """Returns the templates of a package; every text put into them is escaped."""
+def _templates(package: str) -> Environment:
     environment = Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([PackageLoader(name) for name in (package, "lmms.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -31,12 +48,6 @@ def templates(package: str) -> Environment:
     )
     environment.filters["breakable"] = _breakable
     return environment
-
-
-def style_sheet() -> tuple[Markup, str]:
-    """Returns the style sheet and, for the page's policy, its hash over exactly these bytes."""
-    style = resources.files("lmms.report").joinpath("templates/report.css").read_text("utf-8")
-    return Markup(style), base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
 def _finalized(value: Any) -> Any:

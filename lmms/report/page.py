@@ -18,7 +18,7 @@ from lmms.report.adaptive import NOT_COMPARABLE, AdaptiveView, adaptive_view
 from lmms.report.efficiency import efficiency_view
 from lmms.report.groups import group_lines, groups_table
 from lmms.report.jsonable import dumps
-from lmms.report.markup import style_sheet, templates
+from lmms.report.markup import render_page
 from lmms.report.media import media_lines
 from lmms.report.pictures import Budget, PixelReader
 from lmms.report.plots import ForestRow, Segment, bar, forest
@@ -89,7 +89,6 @@ def html_report(
         choosers: Per label of a task, what `SampleChooser` saw of its samples.
         pictures: Per label, what gives the reader of a sample's pictures.
     """
-    style, style_hash = style_sheet()
     budget = Budget(_PAGE_BYTES)
     problems = failure_lines(run), warning_lines(run)
     galleries = [
@@ -97,11 +96,10 @@ def html_report(
         for key, task in run.tasks.items()
         if key in choosers
     ]
-    template = templates("lmms.report").get_template("report.html.j2")
-    return template.render(
+    return render_page(
+        "lmms.report",
+        "report.html.j2",
         run=run,
-        style=style,
-        style_hash=style_hash,
         status=STATUS_WORDS[run.status],
         facts=list(_run_facts(run)),
         notice=embedded_notice(run),
