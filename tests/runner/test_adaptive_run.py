@@ -149,8 +149,8 @@ def test_what_is_written(bed: Bed, half_right: None) -> None:
     assert "left out 5 without parameters" in report
     assert "no score of the benchmark" in report
     page = (folder / "report.html").read_text()
-    assert page.count('class="plot course"') == 1
-    assert page.count('<circle class="v-') == 12
+    assert page.count('<svg class="plot xy"') == 1
+    assert page.count("<circle") == 12
     for step in found["trajectory"]:
         assert step["document_id"] in page
     assert 'href="#sample-1-' in page
