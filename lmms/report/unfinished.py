@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmms.errors import LmmsError, PlanError, UnknownNameError
 from lmms.report.facts import RunFacts
@@ -96,6 +96,29 @@ class _Tally:
             self.problems.add(sample)
             yield sample
 
+    def result(
+        self,
+        task: PlannedTask,
+        metrics: tuple[MetricResult, ...],
+        warnings: Sequence[str] = (),
+        adaptive: dict[str, Any] | None = None,
+    ) -> TaskResult:
+        """Returns what is known of a task once its samples have gone by."""
+        return TaskResult(
+            task=task.name,
+            label=task.shown_as,
+            version=task.version,
+            num_fewshot=task.num_fewshot,
+            metrics=metrics,
+            n_original=task.documents.value or self.statuses.total(),
+            n_effective=self.statuses.total(),
+            status_counts=dict(self.statuses),
+            failures=dict(self.failures),
+            failure_reasons=self.problems.reasons(),
+            warnings=(*warnings, *self.problems.warnings()),
+            adaptive=adaptive,
+        )
+
 
 def _result_so_far(
     plan: RunPlan, task: PlannedTask, journal: JournalReader, scores: GroupScores
@@ -113,20 +136,7 @@ def _result_so_far(
         warnings.append(f"no numbers yet: {error.message}")
     for _ in samples:
         pass
-    warnings += tally.problems.warnings()
-    return TaskResult(
-        task=task.name,
-        label=task.shown_as,
-        version=task.version,
-        num_fewshot=task.num_fewshot,
-        metrics=metrics,
-        n_original=task.documents.value or tally.statuses.total(),
-        n_effective=tally.statuses.total(),
-        status_counts=dict(tally.statuses),
-        failures=dict(tally.failures),
-        failure_reasons=tally.problems.reasons(),
-        warnings=tuple(warnings),
-    )
+    return tally.result(task, metrics, warnings)
 
 
 def _course_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> TaskResult:
@@ -145,18 +155,9 @@ def _course_so_far(plan: RunPlan, task: PlannedTask, journal: JournalReader) -> 
                 name="ability", value=ability, stderr=stderr, n=len(steps), n_failed=n_failed
             ),
         )
-    return TaskResult(
-        task=task.name,
-        label=task.shown_as,
-        version=task.version,
-        num_fewshot=task.num_fewshot,
-        metrics=metrics,
-        n_original=task.documents.value or tally.statuses.total(),
-        n_effective=tally.statuses.total(),
-        status_counts=dict(tally.statuses),
-        failures=dict(tally.failures),
-        failure_reasons=tally.problems.reasons(),
-        warnings=tuple(tally.problems.warnings()),
+    return tally.result(
+        task,
+        metrics,
         adaptive={
             "ability": ability,
             "stderr": stderr,

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from lmms.statistics.arrays import cluster_numbers, score_vector
 from lmms.statistics.errors import StatisticsError
-from lmms.statistics.intervals import Mean, t_interval
+from lmms.statistics.intervals import Mean, summarize_parts
 
 Average = Literal["micro", "macro"]
 
@@ -119,21 +119,8 @@ def group_mean(
         variances.append(max(0.0, math.fsum([*(owned[i] for i in together), *inside])))
         varying = [i for i in together if owned[i] > 0.0]
         degrees.append(min(((parts[i].clusters or parts[i].n) - 1 for i in varying), default=0))
-    total = math.fsum(variances)
-    stderr = math.sqrt(total)
-    if total == 0.0:
-        return Mean(value=value, n=n, stderr=stderr)
-    spread = math.fsum(v * v / d for v, d in zip(variances, degrees, strict=True) if v > 0.0)
-    interval = t_interval(value, stderr, total * total / spread, confidence)
-    if interval is None:
-        return Mean(value=value, n=n, stderr=stderr)
-    return Mean(
-        value=value,
-        n=n,
-        stderr=stderr,
-        low=interval.low,
-        high=interval.high,
-        method=f"{average}_t",
+    return summarize_parts(
+        value, n, variances, degrees, method=f"{average}_t", confidence=confidence
     )
 
 

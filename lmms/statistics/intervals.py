@@ -16,6 +16,7 @@ Other scores that do not vary at all have no interval: they tell nothing of it. 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -193,6 +194,33 @@ def _cut(mean: Mean) -> Mean:
     return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
 
 
+def summarize_parts(
+    value: float,
+    n: int,
+    variances: Sequence[float],
+    degrees: Sequence[int],
+    *,
+    method: str,
+    confidence: float = 0.95,
+) -> Mean:
+    """Returns a sum of independent parts with Welch and Satterthwaite's degrees of freedom.
+
+    Args:
+        value: The sum.
+        n: Number of samples of all parts.
+        variances: Of what each part adds.
+        degrees: Degrees of freedom of each variance.
+        method: What the interval is called.
+        confidence: Coverage of the interval.
+    """
+    total = math.fsum(variances)
+    stderr = math.sqrt(total)
+    # A part that does not vary adds nothing, whatever its degrees of freedom.
+    spread = math.fsum(v * v / d for v, d in zip(variances, degrees, strict=True) if v > 0.0)
+    interval = t_interval(value, stderr, total * total / spread, confidence) if spread else None
+    return _mean(value, n, stderr, interval, method)
+
+
 def _infinite(x: Any) -> Mean:
     import numpy as np
 
@@ -227,7 +255,7 @@ def _mean(
     stderr: float | None,
     interval: Interval | None,
     method: str,
-    clusters: int | None,
+    clusters: int | None = None,
 ) -> Mean:
     if interval is None:
         return Mean(value=value, n=n, stderr=stderr, clusters=clusters)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmms.statistics.arrays import score_vector
-from lmms.statistics.intervals import Mean, t_interval
+from lmms.statistics.intervals import Mean, summarize_parts
 
 
 def stratified_sum(strata: Sequence[Any], *, confidence: float = 0.95) -> Mean:
@@ -35,19 +35,7 @@ def stratified_sum(strata: Sequence[Any], *, confidence: float = 0.95) -> Mean:
     if any(a.size < 2 for a in arrays):
         return Mean(value=value, n=n)
     variances = [float(a.var(ddof=1)) / a.size for a in arrays]
-    total = math.fsum(variances)
-    stderr = math.sqrt(total)
-    if total == 0.0:
-        return Mean(value=value, n=n, stderr=stderr)
-    spread = math.fsum(v * v / (a.size - 1) for v, a in zip(variances, arrays, strict=True))
-    interval = t_interval(value, stderr, total * total / spread, confidence)
-    if interval is None:
-        return Mean(value=value, n=n, stderr=stderr)
-    return Mean(
-        value=value,
-        n=n,
-        stderr=stderr,
-        low=interval.low,
-        high=interval.high,
-        method="stratified_t",
+    degrees = [a.size - 1 for a in arrays]
+    return summarize_parts(
+        value, n, variances, degrees, method="stratified_t", confidence=confidence
     )

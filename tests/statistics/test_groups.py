@@ -113,3 +113,10 @@ def test_intervals_of_tasks_over_the_same_clips_cover() -> None:
     # Four standard errors of 400 draws around 95 %.
     assert 0.906 <= covered / 400 <= 0.994
     assert alone / 400 < 0.9
+
+
+def test_variances_too_small_to_square_leave_no_interval() -> None:
+    tiny = Mean(value=0.5, n=10, stderr=1e-100)
+    found = group_mean([tiny, tiny])
+    assert found.stderr == pytest.approx(1e-100 / math.sqrt(2))
+    assert (found.low, found.high) == (None, None)
