@@ -129,6 +129,8 @@ def reading_line(comparison: Comparison) -> str:
         " sign flip: p by random signs of whole clusters, right however unequal they are."
         " deff: variance of the difference with clusters over that without."
     ) * clustered
+    if any(_mcnemar(row) is not None for row in comparison.rows):
+        effect = f" McNemar: exact p of these two counts.{effect}"
     return (
         "Differences are B − A over pairs of samples of the same document; p is two-sided"
         f"{adjusting}. better, worse: samples on which B scores better or worse than A.{effect}"

@@ -12,7 +12,7 @@ import pytest
 from lmms.comparison import ComparisonOptions, compare_runs
 from lmms.comparison.document import comparison_document
 from lmms.comparison.page import comparison_page
-from lmms.comparison.wording import comparison_table, p_text, problem_lines, signed
+from lmms.comparison.wording import comparison_table, p_text, problem_lines, reading_line, signed
 
 from .conftest import failed, sample
 
@@ -80,10 +80,12 @@ def test_the_document_has_everything(comparison):
 def test_the_table_leaves_out_what_no_row_has(comparison, sides):
     titles = [column.title for column in comparison_table(comparison).columns]
     assert "McNemar" in titles
+    assert "McNemar: exact p of these two counts." in reading_line(comparison)
     assert "deff" not in titles
     assert "p adj." not in titles, "one test needs no adjusting"
     points = compare_runs(*sides([120.0, 80.0, 3.5], [90.0, 85.0, 7.5]))
     assert "McNemar" not in [column.title for column in comparison_table(points).columns]
+    assert "McNemar" not in reading_line(points)
     (cells,) = comparison_table(points).cells
     assert cells[6] == "-7"
 
