@@ -144,7 +144,8 @@ def check_gate(gate: Gate, row: MetricComparison) -> GateVerdict:
     """Decides whether a gate closes on one row.
 
     Raises:
-        ConfigError: The margin is in percentage points and the scores are not from 0 to 1.
+        ConfigError: The margin is in percentage points and the scores are not from 0 to 1, or
+            they are and the margin is more than they can differ by: it would never close.
     """
     closed, reason = _decided(gate, row)
     return GateVerdict(gate.text, row.task, row.metric, closed, reason)
@@ -159,6 +160,13 @@ def _decided(gate: Gate, row: MetricComparison) -> tuple[bool, str]:
             "so percentage points have no meaning",
             origin=f"--fail-if {gate.text!r}",
             allowed="a share of A's value (1%) or a number in the metric's own unit (12.5)",
+        )
+    if row.unit and gate.unit != "%" and gate.margin is not None and gate.margin > 1:
+        raise ConfigError(
+            f"the scores of {row.metric!r} of {row.task!r} are from 0 to 1 and cannot differ by "
+            f"{gate.margin:g}",
+            origin=f"--fail-if {gate.text!r}",
+            allowed="at most 1 or 100pp; 5pp are five percentage points",
         )
     extent = {"worse": -row.gain, "better": row.gain, "different": abs(row.gain)}[gate.direction]
     margin = _margin(gate, row.a)

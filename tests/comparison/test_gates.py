@@ -101,6 +101,15 @@ def test_closing(gate, changes, closed):
         assert changes["reason"] in verdict.reason
 
 
+@pytest.mark.parametrize("margin", ["5", "150pp"])
+def test_a_gate_that_could_never_close_is_refused(margin):
+    with pytest.raises(ConfigError, match="from 0 to 1 and cannot differ by") as raised:
+        check_gate(parse_gate(f"mmmu_val worse {margin}"), row())
+    assert "5pp are five percentage points" in str(raised.value)
+    assert not check_gate(parse_gate("mmmu_val worse 1"), row()).closed
+    assert not check_gate(parse_gate("mmmu_val worse 5"), row(unit=False)).closed
+
+
 def test_points_need_a_scale_from_0_to_1():
     with pytest.raises(ConfigError, match="percentage points have no meaning"):
         check_gate(parse_gate("mmmu_val worse 1pp"), row(unit=False))
