@@ -89,7 +89,7 @@ class Source:
     def name(self) -> str: ...
 
 #: Method, mean and SD of the prior, bounds, scale.
-_Estimation: TypeAlias = tuple[str, float, float, float, float, float]
+_Estimation: TypeAlias = tuple[str, float, float, float, float, float, int]
 
 @final
 class ItemPool:

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from lmms.adaptive import kernel
 from lmms.adaptive.bank import check_parameters
 from lmms.adaptive.errors import ResponsesError, SettingError, UnknownMethodError
+from lmms.adaptive.reference import COARSE_NODES
 
 METHODS = ("map", "mle", "eap")
+_MOST_NODES = 100_000
 
 FloatArray = NDArray[np.float64]
 
@@ -43,6 +45,7 @@ def estimation(
     prior_sd: float = 1.0,
     bounds: tuple[float, float] = (-4.0, 4.0),
     scale: float = 1.0,
+    nodes: int = COARSE_NODES,
 ) -> kernel.Estimation:
     """Checks how abilities are to be estimated.
 
@@ -52,6 +55,7 @@ def estimation(
         prior_sd: Its standard deviation.
         bounds: The lowest and the highest ability.
         scale: The factor D of the exponent.
+        nodes: Abilities that "eap" sums over.
 
     Raises:
         UnknownMethodError: There is no such method.
@@ -70,7 +74,11 @@ def estimation(
             raise SettingError(f"the {label} is {value}", allowed="a positive number")
     if not math.isfinite(prior_mean):
         raise SettingError(f"the mean of the prior is {prior_mean}", allowed="a finite number")
-    return kernel.Estimation(name, float(prior_mean), float(prior_sd), low, high, float(scale))
+    if not 2 <= nodes <= _MOST_NODES:
+        raise SettingError(f"{nodes} nodes make no quadrature", allowed=f"2 to {_MOST_NODES}")
+    return kernel.Estimation(
+        name, float(prior_mean), float(prior_sd), low, high, float(scale), int(nodes)
+    )
 
 
 def checked_responses(responses: ArrayLike) -> FloatArray:
@@ -102,14 +110,15 @@ def estimate_ability(
     prior_sd: float = 1.0,
     bounds: tuple[float, float] = (-4.0, 4.0),
     scale: float = 1.0,
+    nodes: int = COARSE_NODES,
 ) -> Ability:
     """Estimates an ability under the two-parameter logistic model.
 
     "map" is the mode of the posterior, "eap" its mean, "mle" the maximum of the likelihood, which
     lies at a bound when all answers are right or all are wrong. "eap" sums over 33 nodes on the
-    bounds by the trapezoid rule, as catR does; that is coarse once the standard error is below half
-    the nodes' distance, 0.12 on the default bounds. Baker and Kim, Item Response Theory (2004),
-    chapters 3 and 7.
+    bounds by the trapezoid rule, as catR does; that is coarse once the standard error is below the
+    nodes' distance, 0.25 on the default bounds, so long tests want more nodes. Baker and Kim, Item
+    Response Theory (2004), chapters 3 and 7.
 
     Args:
         a: Discriminations, shape (n,).
@@ -122,6 +131,7 @@ def estimate_ability(
         prior_sd: Its standard deviation.
         bounds: The lowest and the highest ability.
         scale: The factor D of the exponent.
+        nodes: Abilities that "eap" sums over.
 
     Raises:
         ResponsesError: Shapes that differ, or responses other than 0, 1 and NaN.
@@ -130,7 +140,7 @@ def estimate_ability(
         SettingError: Options that make no sense.
     """
     options = estimation(
-        method, prior_mean=prior_mean, prior_sd=prior_sd, bounds=bounds, scale=scale
+        method, prior_mean=prior_mean, prior_sd=prior_sd, bounds=bounds, scale=scale, nodes=nodes
     )
     slopes, difficulties = np.asarray(a, np.float64), np.asarray(b, np.float64)
     values = checked_responses(responses)

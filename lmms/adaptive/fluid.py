@@ -27,6 +27,7 @@ from lmms.adaptive.alignment import (
     subject_responses,
 )
 from lmms.adaptive.errors import ResponsesError, SettingError, UnknownMethodError
+from lmms.adaptive.reference import FINE_NODES
 from lmms.adaptive.session import AdaptiveSession
 
 METHODS = (
@@ -235,7 +236,12 @@ def adaptive_trajectory(
         BankError, ResponsesError, UnknownMethodError, SettingError: See `fluid_benchmarking`.
     """
     options = estimation(
-        estimation_method, prior_mean=prior_mean, prior_sd=prior_sd, bounds=bounds, scale=scale
+        estimation_method,
+        prior_mean=prior_mean,
+        prior_sd=prior_sd,
+        bounds=bounds,
+        scale=scale,
+        nodes=FINE_NODES,
     )
     _check_selection(selection_method, start_ability)
     responses, parameters = align(lm_responses, irt_model)
@@ -303,7 +309,12 @@ def adaptive_trajectories(
         BankError, ResponsesError, UnknownMethodError, SettingError: See `fluid_benchmarking`.
     """
     options = estimation(
-        estimation_method, prior_mean=prior_mean, prior_sd=prior_sd, bounds=bounds, scale=scale
+        estimation_method,
+        prior_mean=prior_mean,
+        prior_sd=prior_sd,
+        bounds=bounds,
+        scale=scale,
+        nodes=FINE_NODES,
     )
     parameters = item_parameters(irt_model)
     table = np.asarray(responses)

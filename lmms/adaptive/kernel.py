@@ -55,7 +55,7 @@ def _extension() -> ModuleType | None:
         return None
 
 
-def _plain(options: Estimation) -> tuple[str, float, float, float, float, float]:
+def _plain(options: Estimation) -> tuple[str, float, float, float, float, float, int]:
     return (
         options.method,
         options.prior_mean,
@@ -63,6 +63,7 @@ def _plain(options: Estimation) -> tuple[str, float, float, float, float, float]
         options.low,
         options.high,
         options.scale,
+        options.nodes,
     )
 
 

@@ -16,6 +16,7 @@ from lmms.adaptive.errors import ResponsesError, SettingError
 from lmms.adaptive.fluid import TrajectoryTable, adaptive_trajectories
 from lmms.adaptive.joining import DIGEST_DIGITS
 from lmms.adaptive.prediction import PredictedScore, predict_score
+from lmms.adaptive.reference import FINE_NODES
 from lmms.adaptive.responses import MISSING, ResponseMatrix
 
 DEFAULT_MAX_ITEMS = 100
@@ -142,7 +143,7 @@ def replay(
         raise SettingError(f"at most {max_items} items are asked for", allowed="at least 1")
     if se is not None and not se > 0:
         raise SettingError(f"the wanted standard error is {se:g}", allowed="above 0")
-    options = estimation(estimation_method)
+    options = estimation(estimation_method, nodes=FINE_NODES)
     joined = join_responses(responses, bank)
     silent = [
         subject

@@ -11,6 +11,7 @@ from lmms.adaptive.ability import Ability, ability_of
 from lmms.adaptive.ability import estimation as checked_estimation
 from lmms.adaptive.bank import ItemBank
 from lmms.adaptive.errors import ResponsesError, SettingError
+from lmms.adaptive.reference import FINE_NODES
 from lmms.adaptive.selection import ItemSelector, SelectionRules, batch_abilities
 
 
@@ -75,7 +76,12 @@ class AdaptiveSession:
     ) -> None:
         self.bank = bank
         self.estimation = checked_estimation(
-            estimation, prior_mean=prior_mean, prior_sd=prior_sd, bounds=bounds, scale=scale
+            estimation,
+            prior_mean=prior_mean,
+            prior_sd=prior_sd,
+            bounds=bounds,
+            scale=scale,
+            nodes=FINE_NODES,
         )
         if not np.isfinite(start_ability):
             raise SettingError(f"the start ability is {start_ability}", allowed="a finite number")

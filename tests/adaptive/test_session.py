@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from lmms.adaptive import AdaptiveSession, ItemBank, item_information
+from lmms.adaptive import AdaptiveSession, ItemBank, estimate_ability, item_information
 from lmms.errors import ConfigError, DataError
 
 
@@ -151,3 +151,16 @@ def test_importing_the_package_loads_no_numpy(repository):
     check = "import sys, lmms.adaptive; sys.exit('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", check], cwd=repository, check=False)
     assert done.returncode == 0
+
+
+def test_a_long_session_by_the_mean_knows_how_sharp_it_is():
+    generator = np.random.default_rng(4)
+    bank = ItemBank.from_arrays(np.full(600, 2.0), generator.normal(0.6, 0.4, 600))
+    chance = 1 / (1 + np.exp(-bank.a * (0.62 - bank.b)))
+    answers = (generator.random(600) < chance).astype(int)
+    session = play(AdaptiveSession(bank, estimation="eap"), answers, 600)
+    for count in (50, 150, 300, 600):
+        step, rows = session.steps[count - 1], session.items[:count]
+        mode = estimate_ability(bank.a[rows], bank.b[rows], answers[rows])
+        assert step.stderr == pytest.approx(mode.stderr, rel=0.06)
+        assert step.ability == pytest.approx(mode.value, abs=0.02)

@@ -7,21 +7,21 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArra
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Method, mean and SD of the prior, bounds, scale.
-type Options = (String, f64, f64, f64, f64, f64);
+/// Method, mean and SD of the prior, bounds, scale, nodes of the mean's quadrature.
+type Options = (String, f64, f64, f64, f64, f64, usize);
 
 type Table<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>);
 
 fn estimation(options: &Options) -> PyResult<Estimation> {
-    let (method, prior_mean, prior_sd, low, high, scale) = options;
+    let (method, prior_mean, prior_sd, low, high, scale, nodes) = options;
     let method = match method.as_str() {
         "map" => Method::Mode,
         "mle" => Method::Likelihood,
         "eap" => Method::Mean,
         other => return Err(PyValueError::new_err(format!("no estimation method {other:?}"))),
     };
-    let (prior_mean, prior_sd) = (*prior_mean, *prior_sd);
-    Ok(Estimation { method, prior_mean, prior_sd, low: *low, high: *high, scale: *scale })
+    let (prior_mean, prior_sd, low, high) = (*prior_mean, *prior_sd, *low, *high);
+    Ok(Estimation { method, prior_mean, prior_sd, low, high, scale: *scale, nodes: *nodes })
 }
 
 fn same_length(lengths: &[usize]) -> PyResult<()> {

@@ -33,6 +33,9 @@ pub struct Estimation {
     pub high: f64,
     /// The factor D in the exponent.
     pub scale: f64,
+    /// Abilities that [`Method::Mean`] sums over, at least 2; it is exact as long as they lie no
+    /// farther apart than the standard error.
+    pub nodes: usize,
 }
 
 /// An ability and how well it is known.
@@ -142,7 +145,15 @@ mod tests {
     use super::*;
 
     fn with(method: Method) -> Estimation {
-        Estimation { method, prior_mean: 0.0, prior_sd: 1.0, low: -4.0, high: 4.0, scale: 1.0 }
+        Estimation {
+            method,
+            prior_mean: 0.0,
+            prior_sd: 1.0,
+            low: -4.0,
+            high: 4.0,
+            scale: 1.0,
+            nodes: 33,
+        }
     }
 
     #[test]
@@ -179,5 +190,16 @@ mod tests {
         assert!((found.value - 1.0).abs() < 1e-15 && found.stderr.is_nan());
         let found = estimate(&[], &[], &[], 1.0, &with(Method::Mean));
         assert!(found.value.abs() < 1e-12 && (found.stderr - 1.0).abs() < 0.01);
+    }
+    #[test]
+    fn enough_nodes_resolve_a_sharp_posterior() {
+        let (a, b) = (vec![2.0; 400], vec![0.02; 400]);
+        let right: Vec<bool> = (0..400).map(|i| i % 2 == 0).collect();
+        let mean = |nodes| {
+            estimate(&a, &b, &right, 0.0, &Estimation { nodes, ..with(Method::Mean) }).stderr
+        };
+        let mode = estimate(&a, &b, &right, 0.0, &with(Method::Mode)).stderr;
+        assert!((mean(321) / mode - 1.0).abs() < 0.01);
+        assert!(mean(33) < 0.5 * mode);
     }
 }

@@ -3,26 +3,24 @@
 use crate::ability::{Estimate, Estimation};
 use crate::model::total_information;
 
-/// Nodes over the bounds; catR's default.
-const NODES: usize = 33;
-
 /// The posterior of an ability on equally spaced nodes, extended answer by answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Posterior {
     options: Estimation,
-    nodes: [f64; NODES],
-    log_likelihoods: [f64; NODES],
+    nodes: Vec<f64>,
+    log_likelihoods: Vec<f64>,
 }
 
 impl Posterior {
     /// The prior alone.
     pub(crate) fn new(options: &Estimation) -> Self {
-        let width = (options.high - options.low) / (NODES - 1) as f64;
-        let mut nodes = [options.high; NODES];
-        for (k, node) in nodes.iter_mut().take(NODES - 1).enumerate() {
-            *node = options.low + k as f64 * width;
-        }
-        Self { options: *options, nodes, log_likelihoods: [0.0; NODES] }
+        // Two nodes are the least that a trapezoid has.
+        let last = options.nodes.max(2) - 1;
+        let width = (options.high - options.low) / last as f64;
+        let mut nodes: Vec<f64> = (0..last).map(|k| options.low + k as f64 * width).collect();
+        nodes.push(options.high);
+        let log_likelihoods = vec![0.0; nodes.len()];
+        Self { options: *options, nodes, log_likelihoods }
     }
 
     /// Takes an answer in.
@@ -36,7 +34,7 @@ impl Posterior {
 
     /// Mean and standard deviation; `a` and `b` are the answered items.
     pub(crate) fn estimate(&self, a: &[f64], b: &[f64]) -> Estimate {
-        let mut weights = self.log_likelihoods;
+        let mut weights = self.log_likelihoods.clone();
         for (weight, node) in weights.iter_mut().zip(&self.nodes) {
             let distance = (node - self.options.prior_mean) / self.options.prior_sd;
             *weight -= 0.5 * distance * distance;
@@ -46,8 +44,9 @@ impl Posterior {
             *weight = (*weight - highest).exp();
         }
         // The trapezoid rule counts the outer nodes half.
-        weights[0] *= 0.5;
-        weights[NODES - 1] *= 0.5;
+        for outer in [0, self.nodes.len() - 1] {
+            weights[outer] *= 0.5;
+        }
         let total: f64 = weights.iter().sum();
         let mean = |of: &dyn Fn(f64) -> f64| {
             let terms = self.nodes.iter().zip(&weights).map(|(node, weight)| weight * of(*node));

@@ -125,6 +125,7 @@ mod tests {
             low: -4.0,
             high: 4.0,
             scale: 1.0,
+            nodes: 33,
         };
         Replay { length, estimation }
     }
