@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float64]
 
 _SHOWN_IDS = 5
 _LARGEST = 1e100
+_FEWEST_JUDGED = 10
+_MANY_NEGATIVE = 0.05
 _ID_COLUMN = "item_id"
 _NUMBERS = ("a", "b", "stderr_a", "stderr_b")
 _TEXTS = ("content", "digest")
@@ -216,9 +218,10 @@ def check_parameters(a: FloatArray, b: FloatArray, ids: Sequence[object] | None 
 def check_columns(a: FloatArray, b: FloatArray, *, origin: str | None = None) -> None:
     """Refuses a bank whose columns look swapped.
 
-    A few items with a negative discrimination are usual (mislabelled items); a bank full of
-    them, or one whose "difficulties" are never negative while "discriminations" are, holds the
-    difficulties in the first column.
+    A few items with a negative discrimination are usual (mislabelled items); a bank full of them
+    is none. Fewer of them are difficulties if they are too many and, as difficulties do, have
+    both signs more often and spread wider than the other column. In a hard benchmark whose
+    difficulties are hardly ever negative an exchange cannot be told.
 
     Args:
         a: Discriminations, shape (n,).
@@ -228,14 +231,24 @@ def check_columns(a: FloatArray, b: FloatArray, *, origin: str | None = None) ->
     Raises:
         BankError: The columns look swapped.
     """
-    negative = float(np.mean(a < 0))
-    if negative > 0.5 or (negative > 0.1 and len(a) >= 10 and not np.any(b < 0)):
+    negative, other = float(np.mean(a < 0)), float(np.mean(b < 0))
+    exchanged = (
+        len(a) >= _FEWEST_JUDGED
+        and negative > max(_MANY_NEGATIVE, 2 * other)
+        and _spread(a) > _spread(b)
+    )
+    if negative > 0.5 or exchanged:
         raise BankError(
             f"{negative:.0%} of the item bank's discriminations (column 'a') are negative: "
             "the columns a and b look swapped",
             origin=origin,
             allowed="discriminations in a, mostly positive, and difficulties in b",
         )
+
+
+def _spread(column: FloatArray) -> float:
+    low, high = np.quantile(column, (0.25, 0.75))
+    return float(high - low)
 
 
 def read_bank(path: str | Path) -> ItemBank:

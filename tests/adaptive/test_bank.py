@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmms.adaptive import ItemBank, read_bank, write_bank
+from lmms.adaptive.bank import check_columns
 from lmms.errors import DataError
 
 
@@ -84,6 +85,35 @@ def test_swapped_columns_are_noticed_when_half_the_difficulties_are_positive(tmp
     rows = "\n".join(f"i{k},{b[k]},{a[k]}" for k in range(60))
     with pytest.raises(DataError, match="look swapped"):
         read_bank(written(tmp_path, f"item_id,a,b\n{rows}\n"))
+
+
+@pytest.mark.parametrize("mislabelled", [0.0, 0.01, 0.05])
+@pytest.mark.parametrize("mean", [-3.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0])
+def test_only_swapped_columns_look_swapped(mean, mislabelled):
+    generator = np.random.default_rng(7)
+    found = 0
+    for _ in range(50):
+        a = np.exp(0.4 * generator.standard_normal(300))
+        a[generator.random(300) < mislabelled] *= -0.5
+        b = mean + generator.standard_normal(300)
+        check_columns(a, b)
+        try:
+            check_columns(b, a)
+        except DataError:
+            found += 1
+    # Where hardly any difficulty is negative, nothing tells them from discriminations.
+    if mean < 1:
+        assert found == 50
+    elif mean == 1:
+        assert found >= 40
+
+
+@pytest.mark.parametrize("mean", [2.0, 3.0])
+def test_a_hard_bank_with_many_mislabelled_items_is_taken(mean):
+    generator = np.random.default_rng(8)
+    a = np.exp(0.4 * generator.standard_normal(400))
+    a[:60] *= -0.5
+    check_columns(a, mean + generator.standard_normal(400))
 
 
 def test_a_few_negative_discriminations_are_no_error(tmp_path, banks):
