@@ -94,6 +94,12 @@ def join_responses(responses: ResponseMatrix, bank: ItemBank) -> JoinedResponses
             changed.append(item)
         else:
             values[:, row] = responses.values[:, column]
+    if changed and len(changed) == len(responses.items):
+        raise ResponsesError(
+            f"all {len(changed)} documents have changed since the item bank was fitted, "
+            f"e.g. {listed_ids(changed)}",
+            hint="fit the bank again, or take the column `digest` out of it",
+        )
     if len(strangers) + len(changed) == len(responses.items):
         raise ResponsesError(
             f"none of the {len(responses.items)} answered items is in the bank, "

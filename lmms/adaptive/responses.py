@@ -257,7 +257,8 @@ def responses_from_runs(
     Args:
         runs: Folders or names of runs, as `lmms show` takes them.
         task: Label or name of the task; None: the only one that every run has.
-        metric: Name of the metric, `NAME` or `NAME,FILTER`; None: the task's first.
+        metric: Name of the metric, `NAME` or `NAME,FILTER`; None: the task's first, of an adaptive
+            run the one that it chose documents by.
         threshold: Scores from here on count as right; without it only 0 and 1 are taken. Where less
             is better, scores up to here.
         output_dir: Where names of runs are looked for.
@@ -321,7 +322,11 @@ def _run_scores(
     result = load_run(run, output_dir=output_dir)
     label = _label(result.tasks, task, str(run))
     found = result.tasks[label]
-    key, less_is_better = _metric_key(found.metrics, metric, str(run))
+    if chosen := _chosen_by(found, metric):
+        key, less_is_better, given = chosen[0], False, chosen[1]
+        threshold = given if threshold is None else threshold
+    else:
+        key, less_is_better = _metric_key(found.metrics, metric, str(run))
 
     def scores() -> Iterator[tuple[str, str, int]]:
         for sample in show_samples(run, label, output_dir=output_dir):
@@ -365,6 +370,18 @@ def _label(tasks: Mapping[str, Any], task: str | None, origin: str) -> str:
         suggestions=() if task is None else nearest(task, tasks),
         hint="choose one with --task" if task is None else None,
     )
+
+
+def _chosen_by(found: Any, metric: str | None) -> tuple[str, float | None] | None:
+    """Returns the score by which an adaptive run chose its documents, and from where it is right.
+
+    The metrics of such a run are abilities and predictions, which no single document has.
+    """
+    right_if = (found.adaptive or {}).get("right_if") or {}
+    key = right_if.get("metric")
+    if key is None or metric not in (None, key, key.partition(",")[0], f"{key},none"):
+        return None
+    return key, right_if.get("from")
 
 
 def _metric_key(metrics: Sequence[Any], metric: str | None, origin: str) -> tuple[str, bool]:

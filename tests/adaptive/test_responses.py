@@ -158,6 +158,10 @@ def write_run(folder: Path, model: str, scores: dict[str, float | None], **chang
         "tasks": {"quiz@embedded": block},
     }
     (folder / "results.json").write_text(json.dumps(content), "utf-8")
+    if chosen := changes.get("chosen_by"):
+        ability = {"name": "ability", "higher_is_better": True} | metric
+        block |= {"metrics": [ability], "adaptive": {"right_if": chosen}}
+        (folder / "results.json").write_text(json.dumps(content), "utf-8")
     with (folder / "samples_quiz@embedded.jsonl").open("w", encoding="utf-8") as file:
         for number, (document, score) in enumerate(scores.items()):
             shown = {"status": "ok", "value": score}
@@ -192,6 +196,16 @@ def test_runs_by_task_metric_and_threshold(tmp_path: Path) -> None:
     assert responses_from_runs([run], "quiz@embedded", "err", 0.5).values.tolist() == [[1, 0]]
     whole = write_run(tmp_path / "run2", "m", {"a": 0, "b": 1})
     assert responses_from_runs([whole], metric="err").values.tolist() == [[1, 0]]
+
+
+def test_adaptive_runs_by_what_they_chose_documents_by(tmp_path: Path) -> None:
+    chosen_by = {"metric": "acc", "from": 0.5}
+    run = write_run(tmp_path / "run1", "m", {"a": 0.4, "b": 0.9}, chosen_by=chosen_by)
+    assert responses_from_runs([run]).values.tolist() == [[0, 1]]
+    assert responses_from_runs([run], metric="acc").values.tolist() == [[0, 1]]
+    assert responses_from_runs([run], threshold=0.3).values.tolist() == [[1, 1]]
+    with pytest.raises(DataError, match="no metric 'accuracy'"):
+        responses_from_runs([run], metric="accuracy")
 
 
 def test_wrong_runs(tmp_path: Path) -> None:
