@@ -27,6 +27,7 @@ _FLAGS = {
     "--correct": "holm, bh, by or none",
     "--confidence": "0.95",
     "--fail-if": '"TASK worse 1pp p<0.05"',
+    "--max-lost": "SHARE",
     "--common": SWITCH,
     "--pair-by": "digest or id",
     "--flips": "N or all",
@@ -72,8 +73,10 @@ def main(words: Sequence[str]) -> int:
 
 def _options(arguments: Arguments) -> ComparisonOptions:
     from lmms.comparison import ComparisonOptions
+    from lmms.comparison.effects import MAX_LOST
 
     confidence = real_number(arguments, "--confidence", allowed="0.95")
+    max_lost = real_number(arguments, "--max-lost", allowed="a share of the pairs, e.g. 0.05")
     return ComparisonOptions(
         tasks=names(arguments, "--task"),
         # A comma belongs to a metric's name: exact_match,strict-match.
@@ -85,6 +88,7 @@ def _options(arguments: Arguments) -> ComparisonOptions:
         common=arguments.has("--common"),
         pair_by=pairing_identity(arguments),
         gates=arguments.values.get("--fail-if", ()),
+        max_lost=MAX_LOST if max_lost is None else max_lost,
     )
 
 

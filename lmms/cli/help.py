@@ -162,7 +162,9 @@ lmms compare A B: is B better than A on the same documents?
            value; 0.01: in the metric's own unit
     A gate closes where B is worse (better, different) by at least MARGIN and
     the two-sided adjusted p is below ALPHA; what is left out is not asked. It
-    closes too where a number that it needs is not available.
+    closes too where a number that it needs is not available, and where a
+    larger share of the pairs than --max-lost (0.01) failed or has a score on
+    one side only: what is left would be no fair picture.
 
 Exit codes: 0, 10 a gate closed, 2 the runs or words do not fit together
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lmms.comparison.effects import (
     CORRECTIONS,
+    MAX_LOST,
     Correction,
     Flips,
     MetricComparison,
@@ -48,6 +49,9 @@ class ComparisonOptions:
     """Leave out documents that only one run has, instead of refusing."""
     pair_by: PairBy = "digest"
     gates: tuple[str, ...] = ()
+    max_lost: float = MAX_LOST
+    """Share of a row's pairs, 0 to 1, that may be lost (a sample failed, or has a score on one side
+    only); above it gates close and the row has a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +157,7 @@ def compare_runs(
         rows=final,
         settings=tuple(setting_differences(side_a, side_b, labels)),
         notes=tuple(_notes(side_a, side_b, labels, options)),
-        gates=tuple(_verdicts(gates, metrics, final)),
+        gates=tuple(_verdicts(gates, metrics, final, options)),
     )
 
 
@@ -163,6 +167,12 @@ def _check(options: ComparisonOptions) -> None:
             f"a confidence of {options.confidence:g}",
             origin="--confidence",
             allowed="above 0, below 1, e.g. 0.95",
+        )
+    if not 0 <= options.max_lost <= 1:
+        raise ConfigError(
+            f"a share of {options.max_lost:g}",
+            origin="--max-lost",
+            allowed="0 to 1, e.g. 0.05: one pair of twenty",
         )
     if options.correction not in CORRECTIONS:
         raise UnknownNameError(
@@ -265,7 +275,13 @@ def _compare_task(
     for key in keys:
         facts, reported = metrics[key]
         row, flips[key] = compare_metric(
-            (label, shown), facts, reported, columns, pairing, confidence=options.confidence
+            (label, shown),
+            facts,
+            reported,
+            columns,
+            pairing,
+            confidence=options.confidence,
+            max_lost=options.max_lost,
         )
         rows.append(row)
     task = TaskComparison(
@@ -288,11 +304,12 @@ def _verdicts(
     gates: Sequence[Gate],
     metrics: Mapping[str, Mapping[str, object]],
     rows: Sequence[MetricComparison],
+    options: ComparisonOptions,
 ) -> Iterator[GateVerdict]:
     by_name = {(row.task, row.metric): row for row in rows}
     for gate in gates:
         for target in gate_targets(gate, {t: list(known) for t, known in metrics.items()}):
-            yield check_gate(gate, by_name[target])
+            yield check_gate(gate, by_name[target], max_lost=options.max_lost)
 
 
 def _notes(a: Side, b: Side, labels: Sequence[str], options: ComparisonOptions) -> Iterator[str]:

@@ -21,6 +21,8 @@ CORRECTIONS: dict[Correction, str] = {
     "by": "Benjamini-Yekutieli",
     "none": "none",
 }
+MAX_LOST = 0.01
+"""Share of the pairs that may be lost before what is left is no fair picture."""
 FEW_CLUSTERS = 30
 """Below, intervals are too narrow more often than they say (Cameron and Miller 2015)."""
 _UNEQUAL = 2 / 3
@@ -106,10 +108,26 @@ class MetricComparison:
     """Whether all scores lie from 0 to 1, so that percentage points mean something."""
     unscored: int = 0
     """Pairs that the metric scores on one side only; left out."""
+    failed: int = 0
+    """Pairs left out because the sample of a side failed."""
     reported_a: float | None = None
     """What the run reported over all of its samples."""
     reported_b: float | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def lost(self) -> int:
+        """Pairs that should count and do not: a side failed, or has no score where the other has.
+
+        Failures of both sides count, too: an outage that hit both runs leaves a picture that is no
+        fairer than one that hit the candidate.
+        """
+        return self.failed + self.unscored
+
+    @property
+    def lost_share(self) -> float:
+        """`lost` as a share of the pairs, 0 to 1."""
+        return self.lost / (self.n + self.lost) if self.lost else 0.0
 
     @property
     def gain(self) -> float | None:
@@ -136,6 +154,7 @@ def compare_metric(
     pairing: Pairing,
     *,
     confidence: float,
+    max_lost: float = MAX_LOST,
 ) -> tuple[MetricComparison, Flips]:
     """Compares one metric over the pairs of a task.
 
@@ -146,6 +165,7 @@ def compare_metric(
         columns: Samples of baseline and candidate.
         pairing: Their pairs.
         confidence: Coverage of the interval.
+        max_lost: Share of the pairs that may be lost without a warning.
     """
     import numpy as np
 
@@ -173,6 +193,7 @@ def compare_metric(
         binary=binary,
         unit=bool(a.size) and min(a.min(), b.min()) >= 0 and max(a.max(), b.max()) <= 1,
         unscored=int((known_a != known_b).sum()),
+        failed=pairing.failed,
         reported_a=metric.reported,
         reported_b=reported_b,
     )
@@ -188,7 +209,8 @@ def compare_metric(
         rows = pairing.a[both], pairing.b[both]
         row = replace(row, repeats=_repeats_split(columns, metric.key, rows, row.variance or 0.0))
     complete = not (pairing.only_a or pairing.only_b or pairing.failed or row.unscored)
-    return replace(row, warnings=tuple(_warnings(row, complete=complete))), _flips(gains, both)
+    warnings = (*_unfair(row, max_lost), *_warnings(row, complete=complete))
+    return replace(row, warnings=warnings), _flips(gains, both)
 
 
 def adjusted(
@@ -307,6 +329,23 @@ def _flips(gains: Any, both: Any) -> Flips:
         return positions[chosen[order]]
 
     return Flips(better=ordered(1), worse=ordered(-1))
+
+
+def lost_text(row: MetricComparison) -> str:
+    """Returns how many pairs are lost, and to what."""
+    parts = [
+        f"{count} {what}"
+        for count, what in ((row.failed, "failed"), (row.unscored, "without a score on one side"))
+        if count
+    ]
+    return f"{row.lost} of {row.n + row.lost} pairs are lost ({', '.join(parts)})"
+
+
+def _unfair(row: MetricComparison, max_lost: float) -> list[str]:
+    if row.lost_share <= max_lost:
+        return []
+    rest = f"the {row.n} left are no fair picture" if row.n else "none is left"
+    return [f"DO NOT TRUST THIS ROW: {lost_text(row)}; {rest}"]
 
 
 def _warnings(row: MetricComparison, *, complete: bool) -> list[str]:

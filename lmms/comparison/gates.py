@@ -10,7 +10,8 @@
 
 A gate closes where the difference is at least the margin *and* p is below alpha; what is not given
 is not asked, but one of the two must be given. It also closes where a number it asks for is not
-available: a gate that cannot be checked does not let pass.
+available, and where more pairs are lost than allowed (samples that failed, or have a score on one
+side only): a gate that cannot be checked does not let pass.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from lmms.comparison.effects import MetricComparison
+from lmms.comparison.effects import MAX_LOST, MetricComparison, lost_text
 from lmms.errors import ConfigError, UnknownNameError, nearest
 
 Direction: TypeAlias = Literal["worse", "better", "different"]
@@ -140,14 +141,24 @@ def metric_key(name: str, keys: Iterable[str]) -> str | None:
     return next((key for key in known if key.partition(",")[0] == name), None)
 
 
-def check_gate(gate: Gate, row: MetricComparison) -> GateVerdict:
+def check_gate(gate: Gate, row: MetricComparison, *, max_lost: float = MAX_LOST) -> GateVerdict:
     """Decides whether a gate closes on one row.
+
+    Args:
+        gate: The gate.
+        row: The row, its p adjusted over the rows that gates ask about.
+        max_lost: Share of the pairs that may be lost; above it every gate closes.
 
     Raises:
         ConfigError: The margin is in percentage points and the scores are not from 0 to 1, or
             they are and the margin is more than they can differ by: it would never close.
     """
     closed, reason = _decided(gate, row)
+    if row.lost_share > max_lost:
+        closed, reason = (
+            True,
+            f"{lost_text(row)}, and --max-lost allows {100 * max_lost:g} %; {reason}",
+        )
     return GateVerdict(gate.text, row.task, row.metric, closed, reason)
 
 

@@ -53,13 +53,14 @@ def comparison_table(comparison: Comparison) -> Table:
     kept = [i for i, c in enumerate(columns) if optional.get(c.title, True)]
     cells, previous = [], ""
     for row in rows:
-        whole = _cells(row, "" if row.task == previous else row.shown)
+        shown = "" if row.task == previous else row.shown
+        whole = _cells(row, shown, max_lost=comparison.options.max_lost)
         cells.append(tuple(whole[i] for i in kept))
         previous = row.task
     return Table(tuple(columns[i] for i in kept), tuple(cells), ())
 
 
-def _cells(row: MetricComparison, task: str) -> tuple[str, ...]:
+def _cells(row: MetricComparison, task: str, *, max_lost: float) -> tuple[str, ...]:
     decimals = decimals_of(row)
     interval = "–"
     if row.low is not None and row.high is not None:
@@ -68,7 +69,7 @@ def _cells(row: MetricComparison, task: str) -> tuple[str, ...]:
         task,
         row.metric,
         "↑" if row.higher_is_better else "↓",
-        str(row.n),
+        str(row.n) if row.lost_share <= max_lost else f"{row.n} of {row.n + row.lost}!",
         fixed(row.a, decimals),
         fixed(row.b, decimals),
         signed(row.difference, decimals),

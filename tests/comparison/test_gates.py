@@ -7,9 +7,10 @@ import pytest
 from lmms.comparison import ComparisonOptions, compare_runs
 from lmms.comparison.effects import MetricComparison
 from lmms.comparison.gates import check_gate, gate_targets, parse_gate
+from lmms.comparison.wording import comparison_table
 from lmms.errors import ConfigError, UnknownNameError
 
-from .conftest import sample
+from .conftest import failed, sample
 
 
 def row(**changes):
@@ -138,3 +139,59 @@ def test_a_gate_brings_its_metric_into_the_table(write):
     assert [r.metric for r in compared.rows] == ["acc", "f1"]
     assert compared.closed
     assert [(g.metric, g.closed) for g in compared.gates] == [("f1", True)]
+
+
+def _with_losses(write, *, failures=0, unscored=0, n=200):
+    a = [sample(f"d{i}", float(i % 2)) for i in range(n)]
+    b = [
+        failed(f"d{i}")
+        if i < failures
+        else sample(f"d{i}", None if i < failures + unscored else float(i % 2))
+        for i in range(n)
+    ]
+    return write("a", a), write("b", b)
+
+
+@pytest.mark.parametrize(
+    ("losses", "max_lost", "closed"),
+    [
+        ({"failures": 2}, 0.01, False),
+        ({"failures": 3}, 0.01, True),
+        ({"unscored": 3}, 0.01, True),
+        ({"failures": 1, "unscored": 2}, 0.01, True),
+        ({"failures": 180}, 0.9, False),
+        ({"failures": 1}, 0.0, True),
+        ({}, 0.0, False),
+    ],
+)
+def test_a_gate_closes_where_too_few_pairs_are_left(write, losses, max_lost, closed):
+    options = ComparisonOptions(gates=("quiz worse 1pp p<0.05",), max_lost=max_lost)
+    compared = compare_runs(*_with_losses(write, **losses), options)
+    assert compared.closed is closed
+    (row,) = compared.rows
+    assert row.lost == sum(losses.values())
+    assert bool(row.warnings and "DO NOT TRUST" in row.warnings[0]) is closed
+    (cells,) = comparison_table(compared).cells
+    assert cells[3].endswith("of 200!") is closed
+    if closed:
+        assert f"{row.lost} of 200 pairs are lost" in compared.gates[0].reason
+
+
+def test_losses_that_both_runs_share_are_losses(write):
+    samples = [failed(f"d{i}") if i < 20 else sample(f"d{i}", 1.0) for i in range(40)]
+    compared = compare_runs(
+        write("a", samples), write("b", samples), ComparisonOptions(gates=("* worse 1pp",))
+    )
+    assert compared.closed
+
+
+def test_samples_that_neither_run_scores_are_no_loss(sides):
+    values = [1.0, 0.0, None, None]
+    compared = compare_runs(*sides(values, values), ComparisonOptions(gates=("* worse 1pp",)))
+    assert not compared.closed
+
+
+def test_a_share_of_lost_pairs_is_a_share(sides):
+    with pytest.raises(ConfigError) as caught:
+        compare_runs(*sides([1.0], [1.0]), ComparisonOptions(max_lost=5))
+    assert caught.value.origin == "--max-lost"

@@ -25,7 +25,8 @@ def comparison(write):
     b = [sample(f"d{i}", float(i % 3 == 0), input=f"{NASTY} {i}") for i in range(20)]
     b[3] = sample("d3", 1.0, input="Another prompt of B")
     b[5] = failed("d5")
-    options = ComparisonOptions(gates=("quiz worse 50pp p<0.05", "* different 1pp"))
+    gates = ("quiz worse 50pp p<0.05", "* different 1pp")
+    options = ComparisonOptions(gates=gates, max_lost=0.1)
     return compare_runs(write("a", a), write("b", b), options)
 
 
