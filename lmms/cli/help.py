@@ -161,8 +161,9 @@ lmms compare A B: is B better than A on the same documents?
     MARGIN 1pp: a hundredth on a scale from 0 to 1; 1%: a hundredth of A's
            value; 0.01: in the metric's own unit
     A gate closes where B is worse (better, different) by at least MARGIN and
-    the two-sided adjusted p is below ALPHA; what is left out is not asked. It
-    closes too where a number that it needs is not available, and where a
+    the two-sided p is below ALPHA; what is left out is not asked. p is
+    adjusted over the rows that gates ask about, not over all that are shown.
+    A gate closes too where a number that it needs is not available, and where a
     larger share of the pairs than --max-lost (0.01) failed or has a score on
     one side only: what is left would be no fair picture.
 

@@ -18,6 +18,7 @@ from lmms.comparison.effects import (
 )
 from lmms.comparison.gates import (
     Gate,
+    GateRule,
     GateVerdict,
     check_gate,
     gate_targets,
@@ -306,10 +307,21 @@ def _verdicts(
     rows: Sequence[MetricComparison],
     options: ComparisonOptions,
 ) -> Iterator[GateVerdict]:
-    by_name = {(row.task, row.metric): row for row in rows}
-    for gate in gates:
-        for target in gate_targets(gate, {t: list(known) for t, known in metrics.items()}):
-            yield check_gate(gate, by_name[target], max_lost=options.max_lost)
+    """Checks all gates. Their p is adjusted over the rows that gates ask about, no others: what
+    else a table shows must not make a gate milder.
+    """
+    keys = {task: list(known) for task, known in metrics.items()}
+    targets = [(gate, target) for gate in gates for target in gate_targets(gate, keys)]
+    wanted = {target for _, target in targets}
+    asked = [row for row in rows if (row.task, row.metric) in wanted]
+    by_name = {(r.task, r.metric): r for r in adjusted(asked, options.correction)}
+    rule = GateRule(
+        correction=options.correction,
+        tests=sum(row.p_value is not None for row in asked),
+        max_lost=options.max_lost,
+    )
+    for gate, target in targets:
+        yield check_gate(gate, by_name[target], rule)
 
 
 def _notes(a: Side, b: Side, labels: Sequence[str], options: ComparisonOptions) -> Iterator[str]:

@@ -6,7 +6,7 @@
     DIRECTION  worse, better or different: what B is, compared with A
     MARGIN     1pp: a hundredth on a scale from 0 to 1; 1%: a hundredth of A's value; 0.01: in the
                metric's own unit
-    ALPHA      the two-sided p-value, adjusted as in the table, must be below it
+    ALPHA      the two-sided p-value must be below it, adjusted over the rows that gates ask about
 
 A gate closes where the difference is at least the margin *and* p is below alpha; what is not given
 is not asked, but one of the two must be given. It also closes where a number it asks for is not
@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from lmms.comparison.effects import MAX_LOST, MetricComparison, lost_text
+from lmms.comparison.effects import CORRECTIONS, MAX_LOST, Correction, MetricComparison, lost_text
 from lmms.errors import ConfigError, UnknownNameError, nearest
 
 Direction: TypeAlias = Literal["worse", "better", "different"]
@@ -55,6 +55,22 @@ class GateVerdict:
     metric: str
     closed: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRule:
+    """What holds for all gates of a comparison."""
+
+    correction: Correction = "holm"
+    tests: int = 1
+    """Rows with a p-value that gates ask about, over which p is adjusted."""
+    max_lost: float = MAX_LOST
+    """Share of the pairs that may be lost; above it every gate closes."""
+
+    @property
+    def several(self) -> bool:
+        """Whether there is something to adjust for."""
+        return self.tests > 1 and self.correction != "none"
 
 
 def parse_gate(text: str) -> Gate:
@@ -141,28 +157,27 @@ def metric_key(name: str, keys: Iterable[str]) -> str | None:
     return next((key for key in known if key.partition(",")[0] == name), None)
 
 
-def check_gate(gate: Gate, row: MetricComparison, *, max_lost: float = MAX_LOST) -> GateVerdict:
+def check_gate(gate: Gate, row: MetricComparison, rule: GateRule | None = None) -> GateVerdict:
     """Decides whether a gate closes on one row.
 
     Args:
         gate: The gate.
         row: The row, its p adjusted over the rows that gates ask about.
-        max_lost: Share of the pairs that may be lost; above it every gate closes.
+        rule: What holds for all gates.
 
     Raises:
         ConfigError: The margin is in percentage points and the scores are not from 0 to 1, or
             they are and the margin is more than they can differ by: it would never close.
     """
-    closed, reason = _decided(gate, row)
-    if row.lost_share > max_lost:
-        closed, reason = (
-            True,
-            f"{lost_text(row)}, and --max-lost allows {100 * max_lost:g} %; {reason}",
-        )
+    rule = rule or GateRule()
+    closed, reason = _decided(gate, row, rule)
+    if row.lost_share > rule.max_lost:
+        allowed = f"--max-lost allows {100 * rule.max_lost:g} %"
+        closed, reason = True, f"{lost_text(row)}, and {allowed}; {reason}"
     return GateVerdict(gate.text, row.task, row.metric, closed, reason)
 
 
-def _decided(gate: Gate, row: MetricComparison) -> tuple[bool, str]:
+def _decided(gate: Gate, row: MetricComparison, rule: GateRule) -> tuple[bool, str]:
     if row.gain is None or row.a is None:
         return True, f"the difference is not available: {row.reason}"
     if gate.unit == "pp" and not row.unit:
@@ -183,9 +198,9 @@ def _decided(gate: Gate, row: MetricComparison) -> tuple[bool, str]:
     margin = _margin(gate, row.a)
     far = extent >= margin - _ROUNDING if margin else extent > 0
     if far and gate.alpha is not None and row.p_adjusted is None:
-        return True, f"{_told(gate, row)}, and p is not available: {row.reason}"
+        return True, f"{_told(gate, row, rule)}, and p is not available: {row.reason}"
     certain = gate.alpha is None or (row.p_adjusted is not None and row.p_adjusted < gate.alpha)
-    return far and certain, _told(gate, row)
+    return far and certain, _told(gate, row, rule)
 
 
 def _margin(gate: Gate, baseline: float) -> float:
@@ -194,11 +209,12 @@ def _margin(gate: Gate, baseline: float) -> float:
     return gate.margin * abs(baseline) if gate.unit == "%" else gate.margin
 
 
-def _told(gate: Gate, row: MetricComparison) -> str:
+def _told(gate: Gate, row: MetricComparison, rule: GateRule) -> str:
     assert row.gain is not None
     scale, unit = (100, "pp") if row.unit else (1, "")
     word = "better" if row.gain > 0 else "worse" if row.gain < 0 else "neither better nor worse"
     text = f"B is {word}" + (f" by {abs(row.gain) * scale:.4g}{unit}" if row.gain else "")
     if gate.alpha is not None and row.p_adjusted is not None:
-        text += f", p = {row.p_adjusted:.2g}"
+        by = f", adjusted over the gates' {rule.tests} rows ({CORRECTIONS[rule.correction]})"
+        text += f", p = {row.p_adjusted:.2g}" + (by if rule.several else "")
     return text

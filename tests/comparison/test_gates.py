@@ -195,3 +195,31 @@ def test_a_share_of_lost_pairs_is_a_share(sides):
     with pytest.raises(ConfigError) as caught:
         compare_runs(*sides([1.0], [1.0]), ComparisonOptions(max_lost=5))
     assert caught.value.origin == "--max-lost"
+
+
+def test_p_of_gates_is_adjusted_over_their_rows_whatever_else_is_shown(write):
+    # 6 of 60 samples changed for the worse: p = 0.013, and 0.026 where it is counted twice.
+    worse = [{"acc": 1.0, "twin": 1.0, "f1": 1.0}] * 60
+    b = [dict.fromkeys(given, float(i >= 6)) for i, given in enumerate(worse)]
+    paths = [
+        write(name, [sample(f"d{i}", v) for i, v in enumerate(values)])
+        for name, values in (("a", worse), ("b", b))
+    ]
+
+    def verdicts(*gates, **options):
+        given = ComparisonOptions(gates=gates, **options)
+        return compare_runs(*paths, given).gates
+
+    (alone,) = verdicts("quiz worse p<0.02")
+    (beside,) = verdicts("quiz worse p<0.02", all_metrics=True)
+    assert alone.closed
+    assert beside == alone
+    assert "adjusted" not in alone.reason
+    two = verdicts("quiz worse p<0.02", "quiz twin worse p<0.02", all_metrics=True)
+    assert [gate.closed for gate in two] == [False, False]
+    assert "adjusted over the gates' 2 rows (Holm)" in two[0].reason
+    raw = verdicts("quiz worse p<0.02", "quiz twin worse p<0.02", correction="none")
+    assert [gate.closed for gate in raw] == [True, True]
+    assert "adjusted" not in raw[0].reason
+    again = verdicts("quiz worse p<0.02", "* acc worse 1pp p<0.02")
+    assert [gate.closed for gate in again] == [True, True], "one row is one test"
