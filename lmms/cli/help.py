@@ -135,6 +135,7 @@ lmms compare A B: is B better than A on the same documents?
 
   lmms compare outputs/old outputs/new
   lmms compare old new --fail-if 'mmmu_val worse 1pp p<0.05'
+  lmms compare old new --fail-if '* maybe-worse 2pp'
   lmms compare old new --task 'mm*' --all-metrics --html compare.html
 
   A is the baseline, B the candidate: differences are B − A. A run is what
@@ -160,12 +161,16 @@ lmms compare A B: is B better than A on the same documents?
            TASK may be a pattern, * is every task that is compared
     MARGIN 1pp: a hundredth on a scale from 0 to 1; 1%: a hundredth of A's
            value; 0.01: in the metric's own unit
-    A gate closes where B is worse (better, different) by at least MARGIN and
-    the two-sided p is below ALPHA; what is left out is not asked. p is
-    adjusted over the rows that gates ask about, not over all that are shown.
-    A gate closes too where a number that it needs is not available, and where a
-    larger share of the pairs than --max-lost (0.01) failed or has a score on
-    one side only: what is left would be no fair picture.
+           TASK [METRIC] maybe-worse MARGIN
+           closes unless the runs show that B is not worse by MARGIN or more:
+           with the one-sided interval of --confidence, Bonferroni over the
+           gates' rows. Too few samples close it, too: lmms power says how many
+    Any other gate closes where B is worse (better, different) by at least
+    MARGIN and the two-sided p is below ALPHA; what is left out is not asked. p
+    is adjusted over the rows that gates ask about, not over all that are shown.
+    Every gate closes too where a number that it needs is not available, and
+    where a larger share of the pairs than --max-lost (0.01) failed or has a
+    score on one side only: what is left would be no fair picture.
 
 Exit codes: 0, 10 a gate closed, 2 the runs or words do not fit together
 """

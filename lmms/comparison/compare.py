@@ -317,6 +317,7 @@ def _verdicts(
     by_name = {(r.task, r.metric): r for r in adjusted(asked, options.correction)}
     rule = GateRule(
         correction=options.correction,
+        confidence=options.confidence,
         tests=sum(row.p_value is not None for row in asked),
         max_lost=options.max_lost,
     )

@@ -87,6 +87,8 @@ class MetricComparison:
     p_value: float | None = None
     """Two-sided, of the null hypothesis that there is no difference."""
     p_adjusted: float | None = None
+    degrees: int | None = None
+    """Of freedom, of interval and test."""
     method: str | None = None
     reason: str | None = None
     """Why something above is None."""
@@ -273,6 +275,7 @@ def _tested(row: MetricComparison, a: Any, b: Any, clusters: Any) -> MetricCompa
         low=found.low,
         high=found.high,
         p_value=found.p_value,
+        degrees=found.degrees,
         method=found.method,
         reason=found.reason,
         clusters=found.clusters,

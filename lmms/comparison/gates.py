@@ -3,15 +3,21 @@
     GATE       TASK [METRIC] DIRECTION [MARGIN] [p<ALPHA]
     TASK       a task, a pattern like mm*, or * for all that are compared
     METRIC     the task's first metric by default
-    DIRECTION  worse, better or different: what B is, compared with A
+    DIRECTION  worse, better or different: what B is, compared with A; maybe-worse: what B could
+               still be
     MARGIN     1pp: a hundredth on a scale from 0 to 1; 1%: a hundredth of A's value; 0.01: in the
                metric's own unit
     ALPHA      the two-sided p-value must be below it, adjusted over the rows that gates ask about
 
-A gate closes where the difference is at least the margin *and* p is below alpha; what is not given
-is not asked, but one of the two must be given. It also closes where a number it asks for is not
-available, and where more pairs are lost than allowed (samples that failed, or have a score on one
-side only): a gate that cannot be checked does not let pass.
+`maybe-worse` asks for proof that nothing was harmed (a test of non-inferiority): it closes unless
+the one-sided interval of the difference (`--confidence`; Bonferroni over the rows that gates ask
+about, so that all ends hold at once) ends above minus the margin, which must be given. Unlike the
+others, it closes where there are too few samples to tell.
+
+Any other gate closes where the difference is at least the margin *and* p is below alpha; what is
+not given is not asked, but one of the two must be given. Every gate also closes where a number it
+asks for is not available, and where more pairs are lost than allowed (samples that failed, or have
+a score on one side only): a gate that cannot be checked does not let pass.
 """
 
 from __future__ import annotations
@@ -24,12 +30,16 @@ from typing import Literal, TypeAlias, get_args
 
 from lmms.comparison.effects import CORRECTIONS, MAX_LOST, Correction, MetricComparison, lost_text
 from lmms.errors import ConfigError, UnknownNameError, nearest
+from lmms.statistics import t_quantile
 
-Direction: TypeAlias = Literal["worse", "better", "different"]
+Direction: TypeAlias = Literal["worse", "better", "different", "maybe-worse"]
 _DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 _MARGIN = re.compile(r"(\d+\.?\d*|\.\d+)(pp|%)?")
 _ALPHA = re.compile(r"p<(\d*\.?\d+(?:e-?\d+)?)")
-_GRAMMAR = "TASK [METRIC] worse|better|different [1pp|1%|0.01] [p<0.05]"
+_GRAMMAR = (
+    "TASK [METRIC] worse|better|different [1pp|1%|0.01] [p<0.05], or "
+    "TASK [METRIC] maybe-worse 1pp|1%|0.01"
+)
 _ROUNDING = 1e-12
 
 
@@ -62,6 +72,8 @@ class GateRule:
     """What holds for all gates of a comparison."""
 
     correction: Correction = "holm"
+    confidence: float = 0.95
+    """Of the one-sided interval of `maybe-worse`."""
     tests: int = 1
     """Rows with a p-value that gates ask about, over which p is adjusted."""
     max_lost: float = MAX_LOST
@@ -97,6 +109,13 @@ def parse_gate(text: str) -> Gate:
             raise _malformed(text)
     if alpha is not None and not 0 < alpha <= 1:
         raise ConfigError(f"gate {text!r}: p is never below {alpha:g} or always", allowed="p<0.05")
+    if direction == "maybe-worse" and (margin is None or alpha is not None):
+        what = "takes no p but --confidence" if margin is not None else "names no margin"
+        raise ConfigError(
+            f"gate {text!r} {what}",
+            origin="--fail-if",
+            allowed=f'the loss that would do no harm: "{" ".join(words[: where + 1])} 1pp"',
+        )
     if margin is None and alpha is None:
         raise ConfigError(
             f"gate {text!r} says neither by how much nor how certain",
@@ -194,6 +213,8 @@ def _decided(gate: Gate, row: MetricComparison, rule: GateRule) -> tuple[bool, s
             origin=f"--fail-if {gate.text!r}",
             allowed="at most 1 or 100pp; 5pp are five percentage points",
         )
+    if gate.direction == "maybe-worse":
+        return _unproven(gate, row, rule)
     extent = {"worse": -row.gain, "better": row.gain, "different": abs(row.gain)}[gate.direction]
     margin = _margin(gate, row.a)
     far = extent >= margin - _ROUNDING if margin else extent > 0
@@ -201,6 +222,35 @@ def _decided(gate: Gate, row: MetricComparison, rule: GateRule) -> tuple[bool, s
         return True, f"{_told(gate, row, rule)}, and p is not available: {row.reason}"
     certain = gate.alpha is None or (row.p_adjusted is not None and row.p_adjusted < gate.alpha)
     return far and certain, _told(gate, row, rule)
+
+
+def _unproven(gate: Gate, row: MetricComparison, rule: GateRule) -> tuple[bool, str]:
+    assert row.a is not None
+    alpha = (1 - rule.confidence) / (rule.tests if rule.several else 1)
+    worst = _lower_end(row, alpha)
+    told = _told(gate, row, rule)
+    if worst is None:
+        return True, f"{told}, and its interval is not available: {row.reason}"
+    by = f", Bonferroni over the gates' {rule.tests} rows" if rule.several else ""
+    end = f"worse by {_amount(-worst, row)}" if worst < 0 else f"better by {_amount(worst, row)}"
+    level = f"one-sided {100 * rule.confidence:g} %{by}"
+    return worst <= -_margin(gate, row.a), f"{told}, at worst {end} ({level})"
+
+
+def _lower_end(row: MetricComparison, alpha: float) -> float | None:
+    """Returns the one-sided lower end of B's gain; None if nothing tells.
+
+    Where scores from 0 to 1 are the same in all n pairs (or clusters of pairs), a share of
+    1 - alpha^(1/n) may differ and go unseen, and no pair loses more than 1: the exact end for no
+    event in n trials.
+    """
+    if row.gain is None:
+        return None
+    if row.stderr and row.degrees:
+        return row.gain - t_quantile(1 - alpha, row.degrees) * row.stderr
+    if row.unit and not row.better and not row.worse:
+        return float(alpha ** (1 / (row.clusters or row.n))) - 1
+    return None
 
 
 def _margin(gate: Gate, baseline: float) -> float:
@@ -211,10 +261,13 @@ def _margin(gate: Gate, baseline: float) -> float:
 
 def _told(gate: Gate, row: MetricComparison, rule: GateRule) -> str:
     assert row.gain is not None
-    scale, unit = (100, "pp") if row.unit else (1, "")
     word = "better" if row.gain > 0 else "worse" if row.gain < 0 else "neither better nor worse"
-    text = f"B is {word}" + (f" by {abs(row.gain) * scale:.4g}{unit}" if row.gain else "")
+    text = f"B is {word}" + (f" by {_amount(abs(row.gain), row)}" if row.gain else "")
     if gate.alpha is not None and row.p_adjusted is not None:
         by = f", adjusted over the gates' {rule.tests} rows ({CORRECTIONS[rule.correction]})"
         text += f", p = {row.p_adjusted:.2g}" + (by if rule.several else "")
     return text
+
+
+def _amount(value: float, row: MetricComparison) -> str:
+    return f"{100 * value:.4g}pp" if row.unit else f"{value:.4g}"

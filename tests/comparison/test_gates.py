@@ -6,7 +6,7 @@ import pytest
 
 from lmms.comparison import ComparisonOptions, compare_runs
 from lmms.comparison.effects import MetricComparison
-from lmms.comparison.gates import check_gate, gate_targets, parse_gate
+from lmms.comparison.gates import GateRule, check_gate, gate_targets, parse_gate
 from lmms.comparison.wording import comparison_table
 from lmms.errors import ConfigError, UnknownNameError
 
@@ -223,3 +223,55 @@ def test_p_of_gates_is_adjusted_over_their_rows_whatever_else_is_shown(write):
     assert "adjusted" not in raw[0].reason
     again = verdicts("quiz worse p<0.02", "* acc worse 1pp p<0.02")
     assert [gate.closed for gate in again] == [True, True], "one row is one test"
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "rule", "closed"),
+    [
+        # t(0.95, 899) = 1.6466: the lower end is -0.02 - 0.0165 = -0.0365.
+        ("3.6pp", {}, {}, True),
+        ("3.7pp", {}, {}, False),
+        ("0.037", {}, {}, False),
+        ("7.2%", {}, {}, True),
+        ("7.4%", {}, {}, False),
+        # t(1 - 0.05 / 4, 899) = 2.245
+        ("4.2pp", {}, {"tests": 4}, True),
+        ("4.3pp", {}, {"tests": 4}, False),
+        ("3.7pp", {}, {"tests": 4, "correction": "none"}, False),
+        ("3.7pp", {}, {"confidence": 0.99}, True),
+        ("1pp", {"higher_is_better": False}, {}, False),
+        ("0pp", {"higher_is_better": False}, {}, False),
+        ("0pp", {"higher_is_better": False, "stderr": 0.02}, {}, True),
+        ("9pp", {"stderr": None, "degrees": None, "reason": "one sample"}, {}, True),
+    ],
+)
+def test_what_may_be_worse(text, changes, rule, closed):
+    given = row(**({"stderr": 0.01, "degrees": 899, "worse": 18} | changes))
+    verdict = check_gate(parse_gate(f"mmmu_val maybe-worse {text}"), given, GateRule(**rule))
+    assert verdict.closed is closed, verdict.reason
+    assert ("Bonferroni over the gates' 4 rows" in verdict.reason) is (
+        rule.get("tests") == 4 and "correction" not in rule
+    )
+    assert changes.get("reason", "one-sided") in verdict.reason
+
+
+@pytest.mark.parametrize(("n", "closed"), [(298, True), (299, False)])
+def test_equal_scores_prove_as_much_as_there_are_of_them(sides, n, closed):
+    # 0.99^298 > 0.05 > 0.99^299: so many samples without an event leave a share below 1 %.
+    values = [float(i % 2) for i in range(n)]
+    options = ComparisonOptions(gates=("quiz maybe-worse 1pp",))
+    assert compare_runs(*sides(values, values), options).closed is closed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("* maybe-worse", "names no margin"),
+        ("* maybe-worse p<0.05", "names no margin"),
+        ("* maybe-worse 1pp p<0.05", "takes no p but --confidence"),
+    ],
+)
+def test_what_is_harmless_must_be_said(text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_gate(text)
+    assert caught.value.allowed.endswith('"* maybe-worse 1pp"')
