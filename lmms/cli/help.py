@@ -187,7 +187,8 @@ lmms power --effect E: how many samples show a difference between two models
   --power 0.8          chance of finding the difference; --alpha 0.05: level
   --from A B           measures variance, correlation, design effect and
                        repeats on two runs; --task T, --metric M, --cluster KEY,
-                       --common, --pair-by id, --output-dir as in compare
+                       --common, --pair-by id, --output-dir as in compare;
+                       gives between what the samples needed lie
   --std-a, --std-b, --correlation     of the samples' scores: 0.5, 0.5, 0.5
   --design-effect D    with clusters, as compare shows it: 1
   --repeats K | KA,KB  answers per question; needs --from runs with repeats, or

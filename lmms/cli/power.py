@@ -139,7 +139,7 @@ def _number(arguments: Arguments, flag: str, default: float) -> float:
 
 
 def _assumed(arguments: Arguments, question: PowerQuestion) -> Spread:
-    from lmms.comparison.power import assumed_spread, spread_of_repeats
+    from lmms.comparison.power import PILOT_HINT, assumed_spread, spread_of_repeats
 
     omega2, sigma2 = _optional(arguments, "--omega2"), arguments.value("--sigma2")
     if question.repeats is None and omega2 is None and sigma2 is None:
@@ -155,6 +155,7 @@ def _assumed(arguments: Arguments, question: PowerQuestion) -> Spread:
             "what repeats change depends on how much answers to one question vary",
             origin="--repeats" if question.repeats else "command line",
             allowed="--from RUN_A RUN_B with repeats, or --omega2 V --sigma2 V",
+            hint=PILOT_HINT,
         )
     for flag in _NO_REPEATS:
         if arguments.value(flag) is not None:
@@ -243,10 +244,10 @@ def _print(question: PowerQuestion, plans: Sequence[PowerPlan], notes: Sequence[
 
 
 def _lines(plan: PowerPlan, effect: float) -> Iterator[tuple[str, str]]:
-    yield (
-        "samples needed",
-        _counted(plan.needed) if plan.needed else f"not available: {plan.reason}",
-    )
+    yield "samples needed", _needed(plan)
+    if plan.answers is not None:
+        a, b = map(_counted, plan.answers)
+        yield "answers needed", f"{a} of each model" if a == b else f"{a} of A, {b} of B"
     if plan.needed_without_noise is not None:
         yield "with endless repeats", _counted(plan.needed_without_noise)
     for at in plan.at:
@@ -256,6 +257,16 @@ def _lines(plan: PowerPlan, effect: float) -> Iterator[tuple[str, str]]:
             yield f"with {_counted(at.n)} samples", f"{smallest}; {chance}"
     if plan.spread is not None:
         yield from _spread_lines(plan.spread)
+
+
+def _needed(plan: PowerPlan) -> str:
+    if not plan.needed:
+        return f"not available: {plan.reason}"
+    text = _counted(plan.needed)
+    if plan.needed_low is None or plan.needed_high is None:
+        return text
+    ends = f"between {_counted(plan.needed_low)} and {_counted(plan.needed_high)}"
+    return f"{text}, {ends} (the variance is known no better, 95 %)"
 
 
 def _spread_lines(spread: Spread) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from lmms.comparison.outcomes import Outcomes
 from lmms.comparison.pairing import Pairing
 from lmms.comparison.sides import MetricFacts
-from lmms.statistics import adjust, mcnemar, paired_difference, sign_flip
+from lmms.statistics import adjust, mcnemar, paired_difference, sign_flip, variance_degrees
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,6 +79,9 @@ class MetricComparison:
     std_b: float | None = None
     variance: float | None = None
     """Of the differences of the pairs, divisor n - 1, clusters left aside."""
+    variance_degrees: float | None = None
+    """Of freedom of a chi-square law that spreads as the estimate of this variance, or with
+    clusters of the clustered one."""
     repeats: RepeatsSplit | None = None
     """Where both runs asked every question several times."""
     low: float | None = None
@@ -207,6 +210,7 @@ def compare_metric(
             std_a=float(a.std(ddof=1)),
             std_b=float(b.std(ddof=1)),
             variance=float((b - a).var(ddof=1)),
+            variance_degrees=variance_degrees(b - a, clusters),
         )
         rows = pairing.a[both], pairing.b[both]
         row = replace(row, repeats=_repeats_split(columns, metric.key, rows, row.variance or 0.0))

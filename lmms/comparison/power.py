@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,13 +15,19 @@ from lmms.statistics import (
     minimal_effect,
     repeats_variance,
     sample_size,
+    variance_interval,
 )
 
 _FEW = 30
 """Below, the normal law is no good likeness of Student's."""
+_SURE = 100
+"""Below so many pairs a plan says that its variance is uncertain itself."""
 _TOO_HOPEFUL = (
     f"below {_FEW} samples the normal approximation is too hopeful: a t test needs some more"
 )
+
+
+PILOT_HINT = "a pilot of both models tells it: lmms model=… task=… repeats=4 limit=200"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,11 @@ class PowerPlan:
     spread: Spread | None
     needed: int | None
     needed_exact: float | None
+    needed_low: int | None = None
+    """Where the variance was measured: samples needed at the ends of its 95 % interval."""
+    needed_high: int | None = None
+    answers: tuple[int, int] | None = None
+    """Answers that A and B have to give for these samples, where questions are asked repeatedly."""
     needed_without_noise: int | None
     """Samples with any number of repeats: what the questions' own spread asks for."""
     at: tuple[PowerAt, ...] = ()
@@ -134,6 +146,9 @@ def plan_power(
     if lasting is None and spread.omega2 is not None:
         lasting = spread.omega2 * spread.design_effect
     limit = None if lasting is None else _size(question, lasting)
+    answers = None
+    if size.n is not None and question.repeats is not None:
+        answers = size.n * question.repeats[0], size.n * question.repeats[1]
     counts = dict.fromkeys(n for n in (question.n, pairs) if n)
     return PowerPlan(
         task=task,
@@ -141,6 +156,7 @@ def plan_power(
         spread=spread,
         needed=size.n,
         needed_exact=size.exact,
+        answers=answers,
         needed_without_noise=None if limit is None else limit.n,
         at=tuple(_at(question, spread, n) for n in counts),
         reason=size.reason,
@@ -162,7 +178,7 @@ def plan_from_rows(
             "the runs asked each question once, which does not tell how much answers to one "
             "question vary",
             origin="--repeats",
-            hint="a pilot with repeats=4 tells it; or give --omega2 and --sigma2 instead of --from",
+            hint=f"{PILOT_HINT}; or give --omega2 and --sigma2 instead of --from",
         )
     return tuple(_plan_from_row(question, row) for row in rows)
 
@@ -172,7 +188,9 @@ def _plan_from_row(question: PowerQuestion, row: MetricComparison) -> PowerPlan:
     if row.variance is None:
         return _unknown(row, row.reason or "fewer than two pairs say nothing of the variance")
     if row.variance == 0:
-        return _unknown(row, f"{row.reason}, which says nothing of other samples")
+        how = "by the same in every sample" if row.better or row.worse else "in any sample"
+        verb = "differ" if row.better or row.worse else "do not differ"
+        return _unknown(row, f"these runs {verb} {how}, so they say nothing about the variance")
     if measured == 0:
         return _unknown(row, row.reason or "no variance between clusters")
     if question.repeats is not None and row.repeats is None:
@@ -182,13 +200,25 @@ def _plan_from_row(question: PowerQuestion, row: MetricComparison) -> PowerPlan:
         std_a=row.std_a,
         std_b=row.std_b,
         correlation=row.correlation,
-        design_effect=1.0 if measured is None else measured,
+        design_effect=1.0 if measured is None else _at_least_one(measured, question),
         clusters=row.clusters,
     )
     if row.repeats is not None:
         spread = _with_repeats(spread, row.repeats, question)
     plan = plan_power(question, spread, task=row.shown, metric=row.metric, pairs=row.n)
+    if plan.answers is None and plan.needed is not None and row.repeats is not None:
+        counts = row.repeats.answers_a, row.repeats.answers_b
+        a, b = (math.ceil(plan.needed * count) for count in counts)
+        plan = replace(plan, answers=(a, b))
+    if plan.needed_exact is not None and row.variance_degrees is not None:
+        low, high = variance_interval(plan.needed_exact, row.variance_degrees)
+        plan = replace(plan, needed_low=math.ceil(low), needed_high=math.ceil(high))
     return replace(plan, warnings=(*_warnings(question, row), *plan.warnings))
+
+
+def _at_least_one(measured: float, question: PowerQuestion) -> float:
+    """Returns a design effect to plan with: below 1 what was measured is chance, not a gain."""
+    return measured if question.design_effect is not None else max(1.0, measured)
 
 
 def _with_repeats(spread: Spread, split: RepeatsSplit, question: PowerQuestion) -> Spread:
@@ -211,8 +241,11 @@ def _with_repeats(spread: Spread, split: RepeatsSplit, question: PowerQuestion) 
 
 
 def _warnings(question: PowerQuestion, row: MetricComparison) -> Iterator[str]:
-    if row.n < _FEW:
-        yield f"measured on only {row.n} pairs: variance and correlation may be far off"
+    if row.n < _SURE:
+        yield f"measured on only {row.n} pairs: the variance is uncertain itself"
+    measured = None if question.design_effect is not None else row.design_effect
+    if measured is not None and measured < 1:
+        yield f"the design effect measured is {measured:.3g}; below 1 it is not used, but 1 is"
     if row.clusters is not None and row.clusters < FEW_CLUSTERS and question.design_effect is None:
         yield (
             f"the design effect rests on only {row.clusters} clusters and may be far off: "

@@ -56,6 +56,7 @@ from lmms.statistics.paired import (
     paired_difference,
     sign_flip,
 )
+from lmms.statistics.pilot import variance_degrees, variance_interval
 from lmms.statistics.power import (
     SampleSize,
     achieved_power,
@@ -64,7 +65,12 @@ from lmms.statistics.power import (
     repeats_variance,
     sample_size,
 )
-from lmms.statistics.quantiles import beta_quantile, normal_quantile, t_quantile
+from lmms.statistics.quantiles import (
+    beta_quantile,
+    chi_square_quantile,
+    normal_quantile,
+    t_quantile,
+)
 from lmms.statistics.repeats import (
     Majority,
     PairedRepeats,
@@ -111,6 +117,7 @@ __all__ = [
     "bernoulli_stderr",
     "beta_distribution",
     "beta_quantile",
+    "chi_square_quantile",
     "binomial_distribution",
     "bootstrap",
     "bootstrap_counts",
@@ -154,6 +161,8 @@ __all__ = [
     "t_distribution",
     "t_interval",
     "t_quantile",
+    "variance_degrees",
+    "variance_interval",
     "t_survival",
     "variance_split",
     "wilson_interval",

@@ -1,4 +1,4 @@
-"""Distribution functions of the normal, Student's t, beta and binomial law, without SciPy.
+"""Normal, Student's t, beta, chi-square and binomial distribution functions, without SciPy.
 
 Tails are computed as tails, never as 1 - (something near 1), so that small probabilities keep
 their relative accuracy down to the smallest float.
@@ -65,6 +65,23 @@ def beta_distribution(x: float, a: float, b: float) -> float:
 def beta_density(x: float, a: float, b: float) -> float:
     """Returns the density of the beta law at 0 < x < 1."""
     return math.exp(_log_front(a, b, math.log(x), math.log1p(-x))) / (x * (1.0 - x))
+
+
+def chi_square_distribution(x: float, degrees: float) -> float:
+    """Returns P(X <= x) for the chi-square law with `degrees` > 0 degrees of freedom.
+
+    The regularised incomplete gamma function P(degrees/2, x/2), by its power series.
+    """
+    if x <= 0.0:
+        return 0.0
+    a, half = degrees / 2.0, x / 2.0
+    term = total = 1.0
+    for step in range(1, _MAX_TERMS):
+        term *= half / (a + step)
+        total += term
+        if term <= _EPSILON * total:
+            break
+    return min(1.0, math.exp(a * math.log(half) - half - math.lgamma(a + 1.0) + math.log(total)))
 
 
 def binomial_distribution(successes: int, trials: int, probability: float) -> float:

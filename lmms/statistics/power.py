@@ -14,7 +14,7 @@ from lmms.statistics.distributions import normal_distribution
 from lmms.statistics.errors import StatisticsError
 from lmms.statistics.quantiles import normal_quantile
 
-NO_VARIANCE = "no variance: the differences do not vary, so one sample shows any difference"
+NO_VARIANCE = "no variance: nothing says how much differences would vary"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
-"""Quantiles of the normal, Student's t and beta distribution, without SciPy."""
+"""Quantiles of the normal, Student's t, beta and chi-square distribution, without SciPy."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
 
-from lmms.statistics.distributions import beta_distribution, t_survival
+from lmms.statistics.distributions import beta_distribution, chi_square_distribution, t_survival
 from lmms.statistics.errors import StatisticsError
 
 _TOLERANCE = 1e-14
@@ -70,6 +71,30 @@ def beta_quantile(probability: float, a: float, b: float) -> float:
     if probability >= 1.0:
         return 1.0
     return _root(lambda x: beta_distribution(x, a, b) - probability, 0.0, 1.0)
+
+
+@lru_cache(maxsize=256)
+def chi_square_quantile(probability: float, degrees: float) -> float:
+    """Returns x with P(X <= x) = probability for the chi-square distribution.
+
+    Args:
+        probability: Between 0 and 1, both excluded.
+        degrees: Degrees of freedom, above 0; need not be whole.
+
+    The root of the distribution function; relative accuracy about 1e-9.
+
+    Raises:
+        StatisticsError: For an argument out of range.
+    """
+    if not (0.0 < probability < 1.0 and 0.0 < degrees < math.inf):
+        raise StatisticsError(
+            f"no quantile at {probability!r} with {degrees!r} degrees of freedom",
+            allowed="a probability above 0 and below 1, degrees above 0",
+        )
+    high = max(1.0, degrees)
+    while chi_square_distribution(high, degrees) < probability:
+        high *= 2.0
+    return _root(lambda x: chi_square_distribution(x, degrees) - probability, 0.0, high)
 
 
 def _root(rising: Callable[[float], float], low: float, high: float) -> float:

@@ -227,10 +227,12 @@ def test_power_from_two_runs(lmms, runs):
     assert result.code == 0, result.err
     assert "with 40 samples" in result.out
     assert "(6 clusters)" in result.out
+    assert re.search(r"samples needed +[\d,]+, between [\d,]+ and [\d,]+ \(", result.out)
+    assert "measured on only 40 pairs" in result.out
     (plan,) = lmms("power", "--effect", "3pp", "--from", *runs, "--json").json["results"]
     (row,) = lmms("compare", *runs, "--json").json["results"]
     assert plan["spread"]["correlation"] == row["correlation"]
-    assert plan["spread"]["design_effect"] == row["design_effect"]
+    assert plan["spread"]["design_effect"] == max(1, row["design_effect"])
 
 
 @pytest.mark.parametrize(
@@ -241,6 +243,7 @@ def test_power_from_two_runs(lmms, runs):
         (["--effect", "0"], "an effect of 0"),
         (["--effect", "5"], "scores from 0 to 1 cannot differ by 5"),
         (["--effect", "5"], "5pp are percentage points"),
+        (["--effect", "2"], "2pp are percentage points"),
         (["--effect", "500"], "allowed: at most 1\n"),
         (["--effect", "3pp", "--common"], "--common says what to measure"),
         (["--effect", "3pp", "--n", "0"], "--n '0' is no number"),
@@ -248,6 +251,7 @@ def test_power_from_two_runs(lmms, runs):
         (["--effect", "3pp", "--correlation", "2"], "a correlation of 2.0"),
         (["--effect", "3pp", "--std-a", "x"], "--std-a 'x' is no number"),
         (["--effect", "3pp", "--repeats", "4"], "how much answers to one question vary"),
+        (["--effect", "3pp", "--repeats", "4"], "repeats=4 limit=200"),
         (["--effect", "3pp", "--repeats", "0"], "--repeats '0'"),
         (["--effect", "3pp", "--omega2", "1", "--sigma2", "1,2,3"], "'1,2,3' is no variance"),
         (
@@ -283,6 +287,8 @@ def test_power_says_what_it_rests_on(lmms, runs):
     same = ("--from", runs[0], runs[0], "--task", TASK)
     (plan,) = lmms("power", "--effect", "3pp", *same, "--json").json["results"]
     assert plan["needed"] is None
-    assert plan["reason"].endswith("all differences are equal, which says nothing of other samples")
+    assert plan["reason"].startswith("these runs do not differ in any sample")
+    text = lmms("power", "--effect", "3pp", *same)
+    assert (text.code, "not available: these runs do not differ" in text.out) == (0, True)
     refused = lmms("power", "--effect", "3", "--from", *runs)
     assert (refused.code, "cannot differ by 3" in refused.err) == (2, True)

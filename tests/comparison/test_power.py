@@ -82,6 +82,8 @@ def test_a_pilot_measures_what_the_plan_needs(write):
     (often,) = plan_from_rows(PowerQuestion(effect=0.05, repeats=(8, 8), n=100), rows)
     assert often.spread.variance == pytest.approx(row.repeats.omega2 + sigma2.sum() / 8)
     assert often.needed < plan.needed
+    assert plan.answers == (4 * plan.needed, 4 * plan.needed)
+    assert often.answers == (8 * often.needed, 8 * often.needed)
     assert [at.n for at in often.at] == [100, 400]
 
 
@@ -130,10 +132,67 @@ def test_the_noise_of_answers_is_that_of_the_pairs(write):
     assert row.repeats.noise == pytest.approx((0 + 0.25) / 2 + (0.25 + 0.5) / 2)
 
 
+def test_a_pilot_says_between_what_the_need_lies(sides):
+    rng = np.random.default_rng(5)
+
+    def plan(n):
+        scores = [(rng.random(n) < 0.5).astype(float).tolist() for _ in "ab"]
+        (found,) = plan_from_rows(PowerQuestion(effect=0.05), compare_runs(*sides(*scores)).rows)
+        return found
+
+    few, many = plan(40), plan(1000)
+    assert few.needed_low < few.needed < few.needed_high
+    assert many.needed_high / many.needed_low < 1.25 < 2 < few.needed_high / few.needed_low
+    assert few.warnings == ("measured on only 40 pairs: the variance is uncertain itself",)
+    assert many.warnings == ()
+    assert plan_power(PowerQuestion(effect=0.05), assumed_spread(0.5, 0.5, 0.5)).needed_low is None
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [
+        ([0.0] * 8, [0.0] * 8, "do not differ in any sample"),
+        ([1.0, 0.0, 1.0], [1.0, 0.0, 1.0], "do not differ in any sample"),
+        ([0.0] * 8, [1.0] * 8, "differ by the same in every sample"),
+    ],
+)
+def test_runs_without_variance_say_nothing_about_it(sides, a, b, told):
+    (plan,) = plan_from_rows(PowerQuestion(effect=0.05), compare_runs(*sides(a, b)).rows)
+    assert (plan.needed, plan.needed_exact, plan.spread) == (None, None, None)
+    assert plan.reason == f"these runs {told}, so they say nothing about the variance"
+
+
+def test_a_measured_design_effect_below_1_is_not_used(write):
+    # Differences that nearly cancel within clusters.
+    rng = np.random.default_rng(6)
+    b = rng.permuted(np.tile([1.0, 0.0], (200, 1)), axis=1).ravel()
+    b[:20] = 1.0
+    paths = [
+        write(n, [sample(f"d{i}", v, cluster=f"c{i // 2}") for i, v in enumerate(values)])
+        for n, values in (("a", np.full(400, 0.5)), ("b", b))
+    ]
+    rows = compare_runs(*paths).rows
+    assert 0 < rows[0].design_effect < 1
+    (plan,) = plan_from_rows(PowerQuestion(effect=0.05), rows)
+    assert plan.spread.design_effect == 1.0
+    assert "below 1 it is not used" in plan.warnings[0]
+    (given,) = plan_from_rows(PowerQuestion(effect=0.05, design_effect=0.5), rows)
+    assert given.spread.design_effect == 0.5
+    assert given.warnings == ()
+
+
+def test_answers_are_counted_where_questions_are_asked_repeatedly(write):
+    question = PowerQuestion(effect=0.03, repeats=(2, 4))
+    plan = plan_power(question, spread_of_repeats(1 / 9, (1 / 6, 1 / 6), (2, 4)))
+    assert plan.answers == (2 * plan.needed, 4 * plan.needed)
+    assert plan_power(PowerQuestion(effect=0.03), assumed_spread(0.5, 0.5, 0.5)).answers is None
+
+
 def test_repeats_cannot_be_planned_from_runs_without(sides):
     rows = compare_runs(*sides([1.0, 0.0, 1.0], [0.0, 0.0, 1.0])).rows
-    with pytest.raises(ConfigError, match="asked each question once"):
+    with pytest.raises(ConfigError, match="asked each question once") as caught:
         plan_from_rows(PowerQuestion(effect=0.05, repeats=(4, 4)), rows)
+    assert "repeats=4 limit=200" in caught.value.hint
 
 
 def test_a_pilot_of_one_sample_says_so(sides):
