@@ -146,8 +146,10 @@ def suspicious_items(fitted: FittedBank, fit: ItemFit) -> list[SuspiciousItem]:
         clearly = fit.item_rest[position] * fit.n[position] ** 0.5 < _CLEARLY_NEGATIVE_Z
         if a < 0 and clearly:
             reasons.append(f"negative discrimination (a = {a:.2f}): probably mislabelled")
-        elif a < LOW_DISCRIMINATION and fitted.model == "2pl":
+        elif abs(a) < LOW_DISCRIMINATION and fitted.model == "2pl":
             reasons.append(f"hardly discriminates (a = {a:.2f})")
+        elif a < 0:
+            reasons.append(f"negative discrimination (a = {a:.2f}): mislabelled, or chance")
         for name, square, z in (
             ("infit", fit.infit[position], fit.infit_z[position]),
             ("outfit", fit.outfit[position], fit.outfit_z[position]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,12 @@ def test_slices_cover_everything_once() -> None:
     for rows, columns in ((1, 1), (7, 100_000), (100_000, 5), (0, 3)):
         covered = [i for part in slices(rows, columns) for i in range(part.start, part.stop)]
         assert covered == list(range(columns))
+
+
+def test_a_steep_fall_is_not_called_flat() -> None:
+    fitted = fit_bank(simulate(40, 12, seed=6).responses)
+    a = fitted.bank.a.copy()
+    a[5] = -1.77
+    turned = replace(fitted, bank=replace(fitted.bank, a=a))
+    reasons = {s.item: s.reasons for s in suspicious_items(turned, item_fit(fitted))}
+    assert reasons["i5"] == ("negative discrimination (a = -1.77): mislabelled, or chance",)
