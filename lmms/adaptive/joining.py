@@ -71,11 +71,12 @@ def join_documents(
         bank: The items.
         documents: The documents of the task that may be asked.
         tasks: Names under which the bank may know the task, the likeliest first.
-        unmatched: Whether documents without an item are left out or an error.
+        unmatched: Whether documents without an item, and changed ones, are left out or an error.
         origin: The bank's file, for messages.
 
     Raises:
-        DataError: No item has a document, or some document has none and that is refused.
+        DataError: No item has an unchanged document, or some document has no item or has changed
+            and that is refused.
     """
     known = list(documents)
     convention, found = _best_convention(bank, known, tasks)
@@ -96,6 +97,13 @@ def join_documents(
         raise DataError(
             f"{without} of {len(known)} documents of task {tasks[0]!r} have no item parameters, "
             f"the first: {first.id!r}",
+            origin=origin,
+            hint="selector.unmatched=drop leaves them out with a count",
+        )
+    if changed and positions and unmatched == "refuse":
+        raise DataError(
+            f"{changed} of {len(known)} documents of task {tasks[0]!r} have changed since the item "
+            "bank was fitted",
             origin=origin,
             hint="selector.unmatched=drop leaves them out with a count",
         )

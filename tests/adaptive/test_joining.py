@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lmms.adaptive.bank import ItemBank
@@ -79,3 +81,12 @@ def test_nothing_in_common_says_what_was_looked_for() -> None:
 def test_documents_without_parameters_can_be_refused() -> None:
     with pytest.raises(DataError, match=r"1 of 2 documents .* have no item parameters.*'b'"):
         join_documents(bank("t/a"), documents("a", "b"), tasks=["t"], unmatched="refuse")
+
+
+def test_changed_documents_can_be_refused() -> None:
+    columns = ItemBank.from_arrays([1, 1], [0, 0], ids=["t/a", "t/b"])
+    bank = replace(columns, digests=("0" * 16, "1" * 16))
+    documents = [BankDocument(0, "a", "0" * 64), BankDocument(1, "b", "2" * 64)]
+    assert join_documents(bank, documents, tasks=["t"]).changed == 1
+    with pytest.raises(DataError, match="1 of 2 documents of task 't' have changed"):
+        join_documents(bank, documents, tasks=["t"], unmatched="refuse")
