@@ -20,6 +20,8 @@ _NODES = 161
 _REACH = 5.0
 _QUANTILE_STEPS = 32
 _NEGLIGIBLE = 1e-9
+_NARROWINGS = 12
+_NARROWED_NODES = 8
 
 
 @dataclass(frozen=True)
@@ -116,17 +118,33 @@ def _posterior(
                 return np.array([ability.ability]), np.ones(1)
             # The likelihood alone: an endlessly wide prior.
             options = replace(options, prior_sd=np.inf)
-        rows = np.array(ability.items, dtype=np.intp)
-        right = np.array(ability.responses, dtype=np.bool_)
-        nodes = np.linspace(options.low, options.high, _NODES)
-        asked = ability.bank
-        return nodes, kernel.posterior_weights(asked.a[rows], asked.b[rows], right, nodes, options)
+        return _resolved_posterior(ability, options)
     value, stderr = ability
     if stderr is None:
         return np.array([value]), np.ones(1)
     distances = np.linspace(-_REACH, _REACH, _NODES)
     density = np.exp(-0.5 * distances**2)
     return value + stderr * distances, density / density.sum()
+
+
+def _resolved_posterior(
+    session: AdaptiveSession, options: kernel.Estimation
+) -> tuple[FloatArray, FloatArray]:
+    """Narrows the nodes down to where the posterior is until they lie closer than its SD."""
+    rows = np.array(session.items, dtype=np.intp)
+    right = np.array(session.responses, dtype=np.bool_)
+    a, b = session.bank.a[rows], session.bank.b[rows]
+    nodes = np.linspace(options.low, options.high, _NODES)
+    weights = kernel.posterior_weights(a, b, right, nodes, options)
+    for _ in range(_NARROWINGS):
+        apart = float(nodes[1] - nodes[0])
+        mean = float(weights @ nodes)
+        if float(weights @ (nodes - mean) ** 2) >= apart**2:
+            break
+        reach = _NARROWED_NODES * apart
+        nodes = np.linspace(max(options.low, mean - reach), min(options.high, mean + reach), _NODES)
+        weights = kernel.posterior_weights(a, b, right, nodes, options)
+    return nodes, weights
 
 
 def _quantile(

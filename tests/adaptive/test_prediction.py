@@ -94,3 +94,15 @@ def test_wrong_answers_are_refused(answered):
         predict_score(bank, (0.0, 0.5), answered)
     with pytest.raises(ConfigError, match="confidence is 95"):
         predict_score(bank, (0.0, 0.5), {}, confidence=95)
+
+
+def test_sharp_posteriors_are_resolved():
+    bank = ItemBank.from_arrays(np.full(400, 300.0), np.linspace(-2, 2, 400))
+    session = AdaptiveSession(bank)
+    for _ in range(40):
+        (position,) = session.next()
+        session.observe(position, int(bank.b[position] < 0.4321))
+    share = float(np.mean(bank.b < 0.4321))
+    found = predict_score(bank, session, dict(zip(session.items, session.responses, strict=True)))
+    assert found.low <= share <= found.high
+    assert found.low < found.value < found.high < found.low + 0.02
