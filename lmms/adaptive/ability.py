@@ -87,7 +87,12 @@ def checked_responses(responses: ArrayLike) -> FloatArray:
     Raises:
         ResponsesError: Another value.
     """
-    values = np.asarray(responses, dtype=np.float64)
+    try:
+        values = np.asarray(responses, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ResponsesError(
+            f"responses are not numbers: {error}", allowed="1 right, 0 wrong, NaN not administered"
+        ) from None
     wrong = values[~((values == 0) | (values == 1) | np.isnan(values))]
     if wrong.size:
         raise ResponsesError(

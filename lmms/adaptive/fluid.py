@@ -28,6 +28,7 @@ from lmms.adaptive.alignment import (
 )
 from lmms.adaptive.errors import ResponsesError, SettingError, UnknownMethodError
 from lmms.adaptive.reference import FINE_NODES
+from lmms.adaptive.selection import check_selection, checked_length
 from lmms.adaptive.session import AdaptiveSession
 
 METHODS = (
@@ -39,8 +40,6 @@ METHODS = (
 )
 SAMPLE_SIZES = (*range(1, 10), *range(10, 100, 10), *range(100, 600, 100))
 """The numbers of items of the paper's experiments."""
-
-_SELECTION_METHODS = ("MFI",)
 
 FloatArray = NDArray[np.float64]
 
@@ -243,7 +242,8 @@ def adaptive_trajectory(
         scale=scale,
         nodes=FINE_NODES,
     )
-    _check_selection(selection_method, start_ability)
+    check_selection(selection_method, start_ability)
+    length = checked_length(n_max)
     responses, parameters = align(lm_responses, irt_model)
     if exposure is None and not balance:
         items, abilities, stderrs = kernel.trajectories(
@@ -251,7 +251,7 @@ def adaptive_trajectory(
             parameters.b,
             responses.values[None, :],
             np.array([start_ability], dtype=np.float64),
-            max(0, int(n_max)),
+            length,
             options,
             threads=1,
         )
@@ -269,7 +269,7 @@ def adaptive_trajectory(
         seed=seed,
         scale=scale,
     )
-    while len(session.items) < n_max and (offered := session.next()):
+    while len(session.items) < length and (offered := session.next()):
         session.observe(offered[0], int(responses.values[offered[0]]))
     steps = session.steps
     spreads = [np.nan if step.stderr is None else step.stderr for step in steps]
@@ -316,6 +316,7 @@ def adaptive_trajectories(
         scale=scale,
         nodes=FINE_NODES,
     )
+    length = checked_length(n_max)
     parameters = item_parameters(irt_model)
     table = np.asarray(responses)
     if table.ndim != 2 or table.shape[1] != len(parameters.a):
@@ -331,14 +332,14 @@ def adaptive_trajectories(
         )
     starts = np.broadcast_to(np.asarray(start_ability, np.float64), (len(table),))
     for start in np.unique(starts):
-        _check_selection("MFI", float(start))
+        check_selection("MFI", float(start))
     return TrajectoryTable(
         *kernel.trajectories(
             parameters.a,
             parameters.b,
             table.astype(np.int8),
             np.array(starts),
-            max(0, int(n_max)),
+            length,
             options,
             threads,
         )
@@ -469,15 +470,6 @@ def _ability(
     right = responses.values[rows] == 1
     start = options.prior_mean
     return ability_of(parameters.a[rows], parameters.b[rows], right, start, options).value
-
-
-def _check_selection(selection_method: str, start_ability: float) -> None:
-    if selection_method.upper() not in _SELECTION_METHODS:
-        raise UnknownMethodError(
-            "selection method", selection_method, _SELECTION_METHODS, list_all=True
-        )
-    if not np.isfinite(start_ability):
-        raise SettingError(f"the start ability is {start_ability}", allowed="a finite number")
 
 
 def _trajectory(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
+from numbers import Integral, Real
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmms.adaptive import kernel
+from lmms.adaptive.ability import METHODS
 from lmms.adaptive.bank import ItemBank
-from lmms.adaptive.errors import BankError, SettingError
+from lmms.adaptive.errors import BankError, SettingError, UnknownMethodError
+
+SELECTION_METHODS = ("MFI",)
 
 
 @dataclass(frozen=True)
@@ -139,3 +144,35 @@ def batch_abilities(
     quantiles = [NormalDist().inv_cdf((2 * k - 1) / (2 * count)) for k in range(1, count + 1)]
     quantiles.sort(key=lambda z: (round(abs(z), 9), z))
     return [min(max(ability + spread * z, bounds[0]), bounds[1]) for z in quantiles]
+
+
+def check_selection(selection_method: str, start_ability: object) -> None:
+    """Refuses what is no selection method ("MFI"), and a start that is no number.
+
+    Raises:
+        UnknownMethodError: There is no such method.
+        SettingError: The start ability is no finite number.
+    """
+    if selection_method.upper() not in SELECTION_METHODS:
+        # Newer versions of Fluid Benchmarking have the estimation method in this place.
+        misplaced = selection_method.lower() in (*METHODS, "bm")
+        raise UnknownMethodError(
+            "selection method",
+            selection_method,
+            SELECTION_METHODS,
+            list_all=True,
+            hint=f"estimation_method={selection_method!r}" if misplaced else None,
+        )
+    if not (isinstance(start_ability, Real) and math.isfinite(start_ability)):
+        raise SettingError(f"the start ability is {start_ability!r}", allowed="a finite number")
+
+
+def checked_length(n_max: object) -> int:
+    """Returns how many items are asked at most, 0 for a negative number.
+
+    Raises:
+        SettingError: It is no whole number.
+    """
+    if not isinstance(n_max, Integral):
+        raise SettingError(f"at most n_max={n_max!r} items are asked for", allowed="a whole number")
+    return max(0, int(n_max))

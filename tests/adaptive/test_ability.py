@@ -108,6 +108,7 @@ def test_contradicting_steep_items_meet_in_the_middle():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        (([1], [0], ["right"]), DataError, "responses are not numbers"),
         (([1], [0], [0.5]), DataError, "neither right nor wrong, the first is 0.5"),
         (([1], [0], [2]), DataError, "the first is 2"),
         (([1], [0, 1], [1]), DataError, "shapes"),

@@ -346,3 +346,17 @@ def test_wrong_options_are_refused(banks):
     with pytest.raises(DataError, match="1 of 2 sampled items have no response: k"):
         random_accuracy(GOOD, ["i", "k"])
     assert iterate_evals(x, ["full_accuracy"]) == {"full_accuracy": 1.0}
+
+
+@pytest.mark.parametrize("n_max", [2.5, float("nan"), "5", None])
+def test_numbers_of_items_are_whole(banks, n_max):
+    with pytest.raises(ConfigError, match="at most n_max="):
+        fluid_benchmarking([1] * 10, banks["typical_10"], n_max=n_max)
+
+
+def test_the_order_of_arguments_of_newer_versions_is_pointed_out(banks):
+    with pytest.raises(ConfigError, match="unknown selection method 'map'") as error:
+        fluid_benchmarking([1] * 10, banks["typical_10"], 0, 3, "map")
+    assert "estimation_method='map'" in str(error.value)
+    with pytest.raises(ConfigError, match="the start ability is 'a'"):
+        fluid_benchmarking([1] * 10, banks["typical_10"], "a")
