@@ -75,10 +75,14 @@ def join_documents(
         origin: The bank's file, for messages.
 
     Raises:
-        DataError: No item has an unchanged document, or some document has no item or has changed
-            and that is refused.
+        DataError: There are no documents, no item has an unchanged document, or some document has
+            no item or has changed and that is refused.
     """
     known = list(documents)
+    if not known:
+        raise DataError(
+            f"task {tasks[0]!r} has no document to choose from", allowed="limit: at least 1"
+        )
     convention, found = _best_convention(bank, known, tasks)
     if not found:
         raise _nothing_in_common(bank, known, tasks, origin)
@@ -151,7 +155,7 @@ def _nothing_in_common(
     bank: ItemBank, documents: Sequence[BankDocument], tasks: Sequence[str], origin: str | None
 ) -> DataError:
     ids = ", ".join(repr(item) for item in bank.ids[:_SHOWN])
-    first = documents[0] if documents else BankDocument(0, "0")
+    first = documents[0]
     names = (item_of(tasks[0], first.id, first.index) for item_of in _CONVENTIONS.values())
     return DataError(
         f"no document of task {tasks[0]!r} is in the item bank, whose items are {ids}, …",

@@ -256,6 +256,11 @@ class AdaptiveTask:
                 "ability has no standard error: all answers point beyond the scale "
                 "(selector.estimation=map has one)"
             )
+        elif selector.session.estimate.at_bound:
+            warnings.append(
+                f"ability stands at the end of its scale ({ability.value:g}): the answers point "
+                "beyond it, and its interval says less than it seems to"
+            )
         return warnings
 
 

@@ -90,3 +90,8 @@ def test_changed_documents_can_be_refused() -> None:
     assert join_documents(bank, documents, tasks=["t"]).changed == 1
     with pytest.raises(DataError, match="1 of 2 documents of task 't' have changed"):
         join_documents(bank, documents, tasks=["t"], unmatched="refuse")
+
+
+def test_nothing_to_choose_from_is_an_error() -> None:
+    with pytest.raises(DataError, match="task 't' has no document to choose from"):
+        join_documents(ItemBank.from_arrays([1], [0]), [], tasks=["t"])

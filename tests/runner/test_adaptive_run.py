@@ -391,3 +391,11 @@ def test_a_changed_document_is_not_asked(bed: Bed, half_right: None) -> None:
     assert (found["n_answered"], found["predicted"]["n_items"]) == (9, 9)
     # Everything that the prediction is over was answered: it is the share itself.
     assert found["predicted"]["value"] == pytest.approx(found["observed_share"])
+
+
+def test_an_ability_at_the_end_of_its_scale_is_said_to_be_there(tmp_path: Path) -> None:
+    found = run_items(tmp_path, "model.kwargs.answer=no", "selector.max_items=100")
+    assert found["irt_items"].metrics[0].value == -4.0
+    assert any("at the end of its scale (-4)" in text for text in found["irt_items"].warnings)
+    able = run_items(tmp_path, "model.kwargs.ability=0.5", "selector.max_items=20")
+    assert not any("scale" in text for text in able["irt_items"].warnings)
