@@ -126,6 +126,7 @@ def _facts(task: TaskResult, block: Mapping[str, Any]) -> Iterator[tuple[str, st
         value, low, high = (predicted[k] for k in ("value", "low", "high"))
         places = decimals_for(value, predicted["stderr"], low, high)
         shown = f"{fixed(value, places)} [{fixed(low, places)}, {fixed(high, places)}]"
+        shown += f" {_coverage(predicted)}"
         yield str(predicted["metric"]).replace("_", " ", 1), shown
     total = block.get("n_documents")
     asked = block.get("n_asked", 0)
@@ -137,6 +138,14 @@ def _facts(task: TaskResult, block: Mapping[str, Any]) -> Iterator[tuple[str, st
         yield "left out", ", ".join(f"{n:,} {words}" for words, n in left.items())
     if reason := block.get("stopped_because"):
         yield "stopped because", _STOPS.get(reason, str(reason))
+
+
+def _coverage(predicted: Mapping[str, Any]) -> str:
+    """Says what a predicted score is about: nothing is predicted outside the bank."""
+    covered, total = predicted["n_items"], predicted.get("n_documents")  # absent in older files
+    if total is None or covered >= total:
+        return f"of the {counted(covered, 'document')} in the bank"
+    return f"of the {counted(covered, 'document')} in the bank, not of all {total:,}"
 
 
 def _interval(step: Mapping[str, Any]) -> tuple[float | None, float | None]:

@@ -2,7 +2,8 @@
 
 The mean over the documents that were asked is no score of the benchmark, since they were chosen to
 be answered rightly about every other time. The numbers of such a task are the ability, and the
-score that this ability predicts for all documents.
+score that this ability predicts for the documents in the bank. Only where these are as good as all
+documents is that a score of the task; else it has another name.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 HIGHEST_ABILITY: Final = 4.0
 """Abilities are estimated between this and its negative."""
+_SHARE_RIGHT: Final = "predicted_share_right"
+OUTSIDE_SHARE: Final = 0.01
+"""Up to this share of a task's documents may be outside the bank before the predicted score is no
+longer called one of the task."""
 
 
 @dataclass
@@ -156,11 +161,17 @@ class AdaptiveTask:
     def _predicted_name(self, metric: str) -> str:
         """A metric that is no mean of zeros and ones has another value than the share right."""
         plain = any(m.name == metric and m.aggregation == "mean" for m in self.task.spec.metrics)
-        return (
-            f"predicted_{metric}"
-            if plain and self.planned.right_from is None
-            else ("predicted_share_right")
-        )
+        name = f"predicted_{metric}" if plain and self.planned.right_from is None else _SHARE_RIGHT
+        return f"{name}_in_bank" if self._covers_a_part else name
+
+    @property
+    def _outside(self) -> int:
+        """Documents of the task for which nothing is predicted."""
+        return self.joined.without_parameters + self.joined.changed
+
+    @property
+    def _covers_a_part(self) -> bool:
+        return self._outside > OUTSIDE_SHARE * self.task.limit
 
     def _block(
         self, ability: MetricResult | None, prediction: PredictedScore | None, confidence: float
@@ -194,6 +205,7 @@ class AdaptiveTask:
                 "high": prediction.high,
                 "stderr": prediction.stderr,
                 "n_items": prediction.n_items,
+                "n_documents": within,
                 "reason": prediction.reason,
             }
             if prediction
@@ -228,18 +240,10 @@ class AdaptiveTask:
         }
 
     def _warnings(self, ability: MetricResult) -> list[str]:
-        joined, selector, warnings = self.joined, self.selector, []
+        selector, warnings = self.selector, []
         within = self.task.limit
-        if joined.without_parameters:
-            warnings.append(
-                f"{joined.without_parameters:,} of {within:,} documents have no item parameters "
-                "and were left out; the predicted score is over the others"
-            )
-        if joined.changed:
-            warnings.append(
-                f"{joined.changed:,} documents have changed since the item bank was fitted and "
-                "were left out"
-            )
+        if self._outside:
+            warnings.append(self._coverage(within))
         if selector.unscored:
             warnings.append(
                 f"{self.planned.metric} says nothing about {len(selector.unscored)} documents "
@@ -262,6 +266,21 @@ class AdaptiveTask:
                 "beyond it, and its interval says less than it seems to"
             )
         return warnings
+
+    def _coverage(self, within: int) -> str:
+        """Says what the predicted score leaves out."""
+        joined = self.joined
+        reasons = {
+            "have no item parameters": joined.without_parameters,
+            "have changed since the item bank was fitted": joined.changed,
+        }
+        text = f"predicted for {len(self.bank):,} of {within:,} documents; " + ", ".join(
+            f"{count:,} {reason}" for reason, count in reasons.items() if count
+        )
+        if self._covers_a_part:
+            name = self._predicted_name(self.planned.metric.partition(",")[0])
+            text += f": {name} is no score of the whole task"
+        return text
 
 
 def open_adaptive(plan: RunPlan, tasks: Mapping[str, TaskRun]) -> dict[str, AdaptiveTask]:

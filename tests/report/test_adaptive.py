@@ -31,6 +31,8 @@ def task(**changes: Any) -> TaskResult:
         "stderr": 0.1512,
         "predicted": {
             "metric": "predicted_acc",
+            "n_items": 500,
+            "n_documents": 1700,
             "value": 0.6244,
             "low": 0.565,
             "high": 0.6801,
@@ -60,7 +62,8 @@ def task(**changes: Any) -> TaskResult:
 def test_a_line_says_what_came_of_it() -> None:
     run = RunResult(path="p", status="complete", model="m", tasks={"t": task()})
     assert adaptive_lines(run) == [
-        "t: ability 0.52 ± 0.15; predicted acc 0.624 [0.565, 0.680]; asked 60 of 500 documents; "
+        "t: ability 0.52 ± 0.15; predicted acc 0.624 [0.565, 0.680] of the 500 documents in the "
+        "bank, not of all 1,700; asked 60 of 500 documents; "
         "saved 88%; left out 1,200 without parameters, 2 failed; "
         "stopped because the standard error was small enough"
     ]

@@ -116,6 +116,22 @@ def test_stops_at_the_standard_error(tmp_path: Path) -> None:
     assert found["n_asked"] == len(errors) < 100
 
 
+def test_a_bank_of_a_part_predicts_no_score_of_the_task(tmp_path: Path) -> None:
+    whole = read_bank(TRUE_BANK)
+    easy = whole.subset([i for i in range(len(whole)) if whole.b[i] < 0.0])
+    write_bank(tmp_path / "easy.csv", easy)
+    word = f"selector.irt={tmp_path / 'easy.csv'}"
+    result = run_items(tmp_path, "selector.max_items=30", "model.kwargs.ability=0.3", word)
+    metrics = {m.name: m for m in result["irt_items"].metrics}
+    assert set(metrics) == {"ability", "predicted_exact_match_in_bank"}
+    assert f"predicted for {len(easy)} of 500 documents" in " ".join(result["irt_items"].warnings)
+    nearly = whole.subset(range(5, len(whole)))
+    write_bank(tmp_path / "easy.csv", nearly)
+    result = run_items(tmp_path / "b", "selector.max_items=30", word)
+    assert result["irt_items"].metrics[1].name == "predicted_exact_match"
+    assert "predicted for 495 of 500 documents" in " ".join(result["irt_items"].warnings)
+
+
 # ---------------------------------------------------------------------------------- what is said
 
 
@@ -123,7 +139,7 @@ def test_what_is_written(bed: Bed, half_right: None) -> None:
     bed.task(count=COUNT + 5)
     result = bed.run("selector=adaptive", bank_of(bed), "selector.max_items=12", "output.html=true")
     task = result["sums"]
-    assert [m.name for m in task.metrics] == ["ability", "predicted_exact_match"]
+    assert [m.name for m in task.metrics] == ["ability", "predicted_exact_match_in_bank"]
     assert (task.n_original, task.n_effective) == (45, 12)
     assert len(bed.asked) == 12
     found = block(result, "sums")
@@ -147,6 +163,9 @@ def test_what_is_written(bed: Bed, half_right: None) -> None:
     report = (folder / "report.md").read_text()
     assert "## Ability" in report
     assert "left out 5 without parameters" in report
+    assert "of the 40 documents in the bank, not of all 45" in report
+    assert "predicted for 40 of 45 documents; 5 have no item parameters: " in report
+    assert (found["predicted"]["n_items"], found["predicted"]["n_documents"]) == (40, 45)
     assert "no score of the benchmark" in report
     page = (folder / "report.html").read_text()
     assert page.count('aria-label="ability of the model in ') == 1
