@@ -66,6 +66,13 @@ def fit_document(
         "prior": asdict(fitted.prior),
         "ability_sd": fitted.ability_sd,
         "reliability": fitted.reliability,
+        "differences": {
+            "q": fitted.differences.q,
+            "degrees": fitted.differences.degrees,
+            "p_value": fitted.differences.p_value,
+            "groups": len(fitted.differences.groups),
+        },
+        "doubts": list(fitted.doubts),
         "scale_known": fitted.scale_known,
         "all_right": list(fitted.all_right),
         "all_wrong": list(fitted.all_wrong),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmms.adaptive.bank import ItemBank, listed_ids
+from lmms.adaptive.differences import SubjectDifferences, subject_differences
 from lmms.adaptive.fit_statistics import slices
 from lmms.adaptive.item_estimation import ItemEstimation
 from lmms.adaptive.marginal import FloatArray, ItemPrior
@@ -56,7 +57,8 @@ class FittedBank:
         unanswered: Items of the responses that nobody answered; they are in no bank.
         scale_known: Whether the subjects' abilities fix the scale; else, with fewer than ten
             subjects or such as hardly differ, it rests on the items' priors as well.
-        warnings: What a reader should know, in words.
+        differences: How much the subjects differ, as their answers alone say.
+        warnings: What a reader should know, in words; `doubts` first.
     """
 
     bank: ItemBank
@@ -75,6 +77,7 @@ class FittedBank:
     negative: tuple[str, ...]
     unanswered: tuple[str, ...]
     scale_known: bool
+    differences: SubjectDifferences
     warnings: tuple[str, ...]
 
     @property
@@ -84,14 +87,22 @@ class FittedBank:
 
     @property
     def reliability(self) -> float | None:
-        """The share of the abilities' variance that is not error; None where nothing varies.
+        """The share of the variance between the subjects that is no chance (KR-20).
 
-        Var(ability) / (Var(ability) + mean squared standard error), as for expected a posteriori
-        scores (du Toit 2003).
+        It is that of their shares of right answers: abilities have a spread of about 1 by
+        definition of the scale, so that a ratio with their standard errors is well above 0 even
+        where all subjects guess. None where nothing varies.
         """
-        variance = float(self.abilities.var())
-        error = float(np.mean(self.ability_stderrs**2))
-        return variance / (variance + error) if variance > _NO_VARIANCE else None
+        return self.differences.reliability
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the bank should not be used at all, in words; empty where nothing speaks against it.
+
+        Subjects that differ by chance tell nothing about items, and groups of subjects without
+        common items have no common scale.
+        """
+        return tuple(_doubts(self.differences))
 
     def usable(self) -> ItemBank:
         """Returns the bank without the items of negative discrimination.
@@ -157,6 +168,7 @@ def fit_bank(
         negative=_named(responses, bank.a < 0),
         unanswered=unanswered,
         scale_known=not fit.fixed_prior,
+        differences=subject_differences(responses),
         warnings=(),
     )
     return replace(fitted, warnings=tuple(_warnings(fitted)))
@@ -238,7 +250,23 @@ def _stretched(
     return bank.rescaled(mean, unit), (abilities - mean) / unit, stderrs / unit
 
 
+def _doubts(differences: SubjectDifferences) -> Iterator[str]:
+    if differences.by_chance:
+        p = "" if differences.p_value is None else f" (p = {differences.p_value:.2f})"
+        yield (
+            f"the subjects differ no more than chance would have it{p}: they tell nothing about "
+            "abilities or items"
+        )
+    if len(differences.groups) > 1:
+        groups = "; ".join(listed_ids(group) for group in differences.groups[:3])
+        yield (
+            f"the subjects fall into {len(differences.groups)} groups without common items "
+            f"({groups}), so that nothing links their scales"
+        )
+
+
 def _warnings(fitted: FittedBank) -> Iterator[str]:
+    yield from fitted.doubts
     subjects = len(fitted.responses.subjects)
     if subjects < FEW_SUBJECTS:
         yield (

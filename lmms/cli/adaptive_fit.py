@@ -26,6 +26,7 @@ _FLAGS = {
     "--threshold": "SCORE",
     "--min-subjects": "N",
     "--keep-negative": SWITCH,
+    "--force": SWITCH,
     "--task": "TASK",
     "--metric": "METRIC",
     "--output-dir": "DIR",
@@ -100,6 +101,12 @@ def _write_bank(fitted: FittedBank, arguments: Arguments) -> dict[str, object] |
     path = arguments.value("--output")
     if path is None:
         return None
+    if fitted.doubts and not arguments.has("--force"):
+        raise DataError(
+            f"no bank was written: {'; '.join(fitted.doubts)}",
+            origin=arguments.words[0],
+            hint="--force writes it all the same",
+        )
     from lmms.adaptive.bank import write_bank
     from lmms.report.files import output_file
 

@@ -102,7 +102,12 @@ def test_runs(lmms) -> None:
     result = lmms("adaptive", "fit", *runs, "--task", "hellaswag", "--json")
     assert result.code == 0, result.err
     assert all(item["item"].startswith("hellaswag/") for item in result.json["items"])
-    result = lmms("adaptive", "fit", *runs, "--task", "hellaswag", "-o", "irt.csv")
+    fit = ("adaptive", "fit", *runs, "--task", "hellaswag", "-o", "irt.csv")
+    result = lmms(*fit)
+    assert result.code == 2
+    assert "no bank was written: the subjects differ no more than chance" in result.err
+    assert not Path("irt.csv").exists()
+    assert lmms(*fit, "--force").code == 0
     assert read_bank("irt.csv").digests is not None
     result = lmms("adaptive", "fit", *runs)
     assert result.code == 2

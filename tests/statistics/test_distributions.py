@@ -16,6 +16,7 @@ from lmms.statistics import (
     t_quantile,
     t_survival,
 )
+from lmms.statistics.distributions import chi_squared_survival
 
 
 # By arbitrary-precision arithmetic (50 digits).
@@ -96,3 +97,20 @@ def test_edges_of_quantiles() -> None:
     assert (beta_quantile(0.0, 2, 3), beta_quantile(1.0, 2, 3)) == (0.0, 1.0)
     assert t_quantile(1e-12, 5) == pytest.approx(-393.95695957760404, rel=1e-12)
     assert t_quantile(0.975, 99_999) == pytest.approx(1.9599877077711596, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("x", "degrees", "expected"),
+    [
+        (3.841458820694124, 1, 0.05),
+        (5.991464547107979, 2, 0.05),
+        (7.814727903251179, 3, 0.05),
+        (18.307038053275146, 10, 0.05),
+        (124.342113404004, 100, 0.05),
+        (6.634896601021213, 1, 0.01),
+        (0.0, 4, 1.0),
+        (math.inf, 4, 0.0),
+    ],
+)
+def test_tails_of_the_chi_squared_distribution(x: float, degrees: int, expected: float) -> None:
+    assert chi_squared_survival(x, degrees) == pytest.approx(expected, rel=1e-12)
