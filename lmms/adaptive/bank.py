@@ -25,7 +25,10 @@ _LARGEST = 1e100
 _FEWEST_JUDGED = 10
 _MANY_NEGATIVE = 0.05
 _ID_COLUMN = "item_id"
-_NUMBERS = ("a", "b", "stderr_a", "stderr_b")
+FEW_SUBJECTS = 30
+"""Below, an item's parameters rest on its prior more than on its answers."""
+_OPTIONAL_NUMBERS = ("stderr_a", "stderr_b", "n_subjects")
+_NUMBERS = ("a", "b", *_OPTIONAL_NUMBERS)
 _TEXTS = ("content", "digest")
 
 
@@ -44,6 +47,8 @@ class ItemBank:
         content: The content group of each item, for balanced selection.
         digests: The first 16 hex digits of each document's hash, to notice changed documents;
             empty where not known.
+        n_subjects: How many subjects' answers each item was fitted to, shape (n,), NaN where not
+            known; None if nowhere.
 
     Raises:
         BankError: No items, unequal lengths, a parameter that is not finite, or an id twice.
@@ -56,6 +61,7 @@ class ItemBank:
     stderr_b: FloatArray | None = None
     content: tuple[str, ...] | None = None
     digests: tuple[str, ...] | None = None
+    n_subjects: FloatArray | None = None
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
@@ -113,6 +119,13 @@ class ItemBank:
                 f"the item bank has no item {item!r}", suggestions=nearest(item, self.ids)
             ) from None
 
+    @property
+    def median_subjects(self) -> int | None:
+        """How many subjects' answers the middle item rests on; None: not known."""
+        if self.n_subjects is None or np.isnan(self.n_subjects).all():
+            return None
+        return int(np.nanmedian(self.n_subjects))
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over ids, discriminations and difficulties, as hex digits."""
@@ -151,6 +164,7 @@ class ItemBank:
             numbers(self.stderr_b),
             texts(self.content),
             texts(self.digests),
+            numbers(self.n_subjects),
         )
 
     def rescaled(self, mean: float, sd: float) -> ItemBank:
@@ -176,7 +190,22 @@ class ItemBank:
             None if self.stderr_b is None else self.stderr_b / sd,
             self.content,
             self.digests,
+            self.n_subjects,
         )
+
+
+def doubt_of(n_subjects: int | None) -> str | None:
+    """Returns what to say of results that rest on a bank; None where nothing speaks against it.
+
+    Args:
+        n_subjects: `ItemBank.median_subjects`.
+    """
+    if n_subjects is None or n_subjects >= FEW_SUBJECTS:
+        return None
+    return (
+        f"the item bank rests on {n_subjects} subjects: its parameters are uncertain, and "
+        "intervals, which take them as exact, are too narrow"
+    )
 
 
 def listed_ids(ids: Iterable[str]) -> str:
@@ -255,8 +284,8 @@ def read_bank(path: str | Path) -> ItemBank:
     """Reads a bank from CSV.
 
     The columns `a` and `b` are found by name; the ids are in `item_id` or, as Fluid
-    Benchmarking writes them, in the unnamed first column. `stderr_a`, `stderr_b`, `content` and
-    `digest` are optional, other columns are ignored.
+    Benchmarking writes them, in the unnamed first column. `stderr_a`, `stderr_b`, `content`,
+    `digest` and `n_subjects` are optional, other columns are ignored.
 
     Raises:
         BankError: The file is missing or empty, lacks a column, has a value that is not a finite
@@ -285,7 +314,8 @@ def _table(reader: Any, file: Path) -> tuple[dict[str, int], list[tuple[int, lis
             if names
             else "the item bank is empty",
             origin=str(file),
-            allowed="columns item_id, a, b and optionally stderr_a, stderr_b, content, digest",
+            allowed="columns item_id, a, b and optionally stderr_a, stderr_b, content, digest, "
+            "n_subjects",
         )
     rows = []
     for row in reader:
@@ -302,7 +332,7 @@ def _table(reader: Any, file: Path) -> tuple[dict[str, int], list[tuple[int, lis
 
 def _bank(header: dict[str, int], rows: list[tuple[int, list[str]]], file: Path) -> ItemBank:
     def number(name: str, line: int, text: str) -> float:
-        if not text.strip() and name.startswith("stderr"):
+        if not text.strip() and name in _OPTIONAL_NUMBERS:
             return float("nan")
         try:
             return float(text)
@@ -328,12 +358,17 @@ def _bank(header: dict[str, int], rows: list[tuple[int, list[str]]], file: Path)
             numbers.get("stderr_b"),
             texts.get("content"),
             texts.get("digest"),
+            numbers.get("n_subjects"),
         )
     except BankError as error:
         error.origin = str(file)
         raise
     check_columns(bank.a, bank.b, origin=str(file))
     return bank
+
+
+def _written(value: float, name: str) -> str:
+    return str(int(value)) if name == "n_subjects" else repr(float(value))
 
 
 def write_bank(path: str | Path, bank: ItemBank) -> None:
@@ -346,7 +381,7 @@ def write_bank(path: str | Path, bank: ItemBank) -> None:
     for name in _NUMBERS:
         values: FloatArray | None = getattr(bank, name)
         if values is not None:
-            columns[name] = ["" if np.isnan(v) else repr(float(v)) for v in values]
+            columns[name] = ["" if np.isnan(v) else _written(v, name) for v in values]
     if bank.content is not None:
         columns["content"] = bank.content
     if bank.digests is not None:

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lmms.adaptive.bank import ItemBank, listed_ids
+from lmms.adaptive.bank import FEW_SUBJECTS, ItemBank, listed_ids
 from lmms.adaptive.differences import SubjectDifferences, subject_differences
 from lmms.adaptive.fit_statistics import slices
 from lmms.adaptive.item_estimation import ItemEstimation
@@ -27,8 +27,6 @@ IrtModel: TypeAlias = Literal["2pl", "1pl"]
 Scale: TypeAlias = Literal["fluid"]
 
 _NO_VARIANCE = 1e-12
-FEW_SUBJECTS = 30
-"""Below, an item's parameters rest on its prior more than on its answers."""
 FLUID_ABILITY_SD = 1.9
 """SD of the abilities in Fluid Benchmarking's fits, whose hierarchical priors leave the scale free:
 1.76 to 1.98 in four fits of simulated subjects whose abilities had SD 0.92 to 1.06."""

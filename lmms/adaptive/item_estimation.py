@@ -155,6 +155,7 @@ class ItemEstimation:
             a * stderr_log_a,
             stderr_b,
             digests=self.responses.digests,
+            n_subjects=self.answers.counts(),
         )
 
 

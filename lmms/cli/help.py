@@ -208,7 +208,8 @@ lmms adaptive fit FILE | RUNS: item parameters from answers
   FILE is .jsonl with {"subject_id": ..., "responses": {item: 0 or 1}} a line,
   or .csv with a row per item and a column per subject. Of runs, each is a
   subject and each document an item; failed samples are missing.
-  -o, --output FILE    the item bank: item_id, a, b, stderr_a, stderr_b, digest
+  -o, --output FILE    the item bank: item_id, a, b, stderr_a, stderr_b,
+                       n_subjects, digest
   --report FILE        a page: curves, information, suspicious items
   --task, --metric     of runs; without, the only task, the first metric
   --threshold SCORE    scores from here on are right; without, only 0 and 1

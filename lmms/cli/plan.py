@@ -117,9 +117,10 @@ def _selection(plan: RunPlan) -> dict[str, str]:
     for label, bank in banks:
         right = "" if bank.right_from is None else f" from {bank.right_from:g} on"
         name = "item bank" if len(banks) == 1 else f"item bank, {label}"
-        shown[name] = (
-            f"{bank.path} ({bank.items:,} items, {bank.digest[:12]}); right by {bank.metric}{right}"
-        )
+        about = f"{bank.items:,} items"
+        if bank.subjects is not None:
+            about += f" from {console.some(bank.subjects, 'subject')}"
+        shown[name] = f"{bank.path} ({about}, {bank.digest[:12]}); right by {bank.metric}{right}"
     return shown
 
 

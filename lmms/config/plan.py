@@ -123,6 +123,8 @@ class PlannedBank(BaseModel):
     digest: str
     """SHA-256 over ids and parameters."""
     items: int
+    subjects: int | None = None
+    """How many subjects' answers the middle item was fitted to; None: the bank does not say."""
     metric: str
     """Score that counts as the answer: `metric` or `metric,filter`."""
     right_from: float | None
@@ -221,7 +223,7 @@ class RunPlan(BaseModel):
         if self.selector is not None:
             shown["batch_size"] = self.selector.batch_size
             shown["banks"] = {
-                label: bank.model_dump(mode="json", exclude={"path"})
+                label: bank.model_dump(mode="json", exclude={"path", "subjects"})
                 for label, bank in self.selector.banks.items()
             }
         return {"selector": shown}

@@ -13,7 +13,7 @@ from lmms.documents.counts import is_local, local_path
 from lmms.errors import PlanError
 from lmms.models.base import MODELS, Model
 from lmms.planning.estimates import at_most, estimate_task
-from lmms.planning.selection import plan_selector
+from lmms.planning.selection import plan_selector, selection_notes
 from lmms.planning.versions import installed_version, versions_for
 from lmms.requests import resolve_frames, resolve_generation, resolve_media
 from lmms.tasks import TaskSpec, load_spec
@@ -66,7 +66,11 @@ def build_plan(
         selector=selector,
         versions=versions_for(config.model.backend) | _decoders(planned.values()),
         command=tuple(command),
-        notes=(*notes, *_card_notes(card, frames=any(map(has_frames, specs.values())))),
+        notes=(
+            *notes,
+            *_card_notes(card, frames=any(map(has_frames, specs.values()))),
+            *selection_notes(selector),
+        ),
     )
 
 

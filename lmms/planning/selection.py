@@ -55,11 +55,22 @@ def plan_selector(
             path=str(path),
             digest=bank.digest,
             items=len(bank),
+            subjects=bank.median_subjects,
             metric=key,
             right_from=selector.threshold,
         )
     at_once = min(_LARGEST_BATCH, model.batch_size * model.concurrency)
     return PlannedSelector(batch_size=selector.batch_size or max(1, at_once), banks=banks)
+
+
+def selection_notes(planned: PlannedSelector | None) -> list[str]:
+    """Returns what speaks against the banks of a run, a note each."""
+    if planned is None:
+        return []
+    from lmms.adaptive.bank import doubt_of
+
+    found = (doubt_of(bank.subjects) for bank in planned.banks.values())
+    return list(dict.fromkeys(note for note in found if note))
 
 
 def _check_nothing_set(selector: SelectorConfig) -> None:

@@ -222,6 +222,7 @@ class AdaptiveTask:
             "bank": {
                 "path": self.planned.path,
                 "digest": self.planned.digest,
+                "n_subjects": self.bank.median_subjects,
                 "naming": self.joined.convention,
                 "items_without_document": self.joined.without_document,
             },
@@ -240,10 +241,14 @@ class AdaptiveTask:
         }
 
     def _warnings(self, ability: MetricResult) -> list[str]:
+        from lmms.adaptive.bank import doubt_of
+
         selector, warnings = self.selector, []
         within = self.task.limit
         if self._outside:
             warnings.append(self._coverage(within))
+        if doubt := doubt_of(self.bank.median_subjects):
+            warnings.append(doubt)
         if selector.unscored:
             warnings.append(
                 f"{self.planned.metric} says nothing about {len(selector.unscored)} documents "

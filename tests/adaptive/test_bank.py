@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmms.adaptive import ItemBank, read_bank, write_bank
-from lmms.adaptive.bank import check_columns
+from lmms.adaptive.bank import check_columns, doubt_of
 from lmms.errors import DataError
 
 
@@ -45,6 +45,22 @@ def test_upstreams_unnamed_index_is_the_item_id(tmp_path):
     assert bank.b.tolist() == [-0.25, 1.0]
     assert bank.position("hellaswag_9") == 1
     assert "hellaswag_9" in bank
+
+
+def test_a_bank_knows_how_many_answers_it_rests_on(tmp_path):
+    bank = ItemBank(("i", "j", "k"), [1.0] * 3, [0.0] * 3, n_subjects=np.array([9, 12, np.nan]))
+    assert bank.median_subjects == 10
+    write_bank(tmp_path / "irt.csv", bank)
+    assert (tmp_path / "irt.csv").read_text() == (
+        "item_id,a,b,n_subjects\ni,1.0,0.0,9\nj,1.0,0.0,12\nk,1.0,0.0,\n"
+    )
+    again = read_bank(tmp_path / "irt.csv")
+    assert again.subset([1]).median_subjects == 12
+    assert again.rescaled(0.5, 2.0).median_subjects == 10
+    assert again.subset([2]).median_subjects is None
+    assert "rests on 10 subjects" in str(doubt_of(again.median_subjects))
+    assert doubt_of(None) is None
+    assert doubt_of(30) is None
 
 
 def test_columns_are_found_by_name(tmp_path):

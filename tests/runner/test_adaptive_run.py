@@ -177,6 +177,15 @@ def test_what_is_written(bed: Bed, half_right: None) -> None:
     assert again["sums"].adaptive == task.adaptive
 
 
+def test_a_bank_of_few_subjects_is_doubted_again(bed: Bed, half_right: None) -> None:
+    bed.task(count=COUNT)
+    words = ("selector=adaptive", bank_of(bed, n_subjects=[11] * COUNT))
+    result = bed.run(*words, "selector.max_items=9")
+    assert "the item bank rests on 11 subjects" in " ".join(result["sums"].warnings)
+    assert block(result, "sums")["bank"]["n_subjects"] == 11
+    assert "the item bank rests on 11 subjects" in " ".join(lmms.plan(bed.words(*words)).notes)
+
+
 def test_an_ordinary_run_says_nothing_of_it(bed: Bed) -> None:
     bed.task()
     result = bed.run()
