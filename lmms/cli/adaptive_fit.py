@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from lmms.cli import console
 from lmms.cli.adaptive_inputs import read_subjects
+from lmms.cli.adaptive_outputs import check_outputs
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
 from lmms.cli.values import whole_number
 from lmms.errors import DataError
 
 if TYPE_CHECKING:
-    from lmms.adaptive.fit_statistics import SuspiciousItem
+    from lmms.adaptive.fit_statistics import ItemFit, SuspiciousItem
     from lmms.adaptive.fitting import FittedBank
     from lmms.adaptive.responses import ResponseMatrix
 
@@ -38,6 +39,7 @@ _SHOWN_SUSPICIOUS = 10
 def main(words: Sequence[str]) -> int:
     """Fits a bank, writes it, and says what was found."""
     arguments = read_arguments(words, _FLAGS, command="adaptive fit")
+    check_outputs(arguments)
     responses = _enough_answers(
         read_subjects(arguments, command="adaptive fit", example=_EXAMPLE), arguments
     )
@@ -54,13 +56,14 @@ def main(words: Sequence[str]) -> int:
     seconds = time.perf_counter() - started
     fit = item_fit(fitted)
     suspicious = suspicious_items(fitted, fit)
+    page = arguments.value("--report")
+    # Before anything is written, so that bank and page appear together or not at all.
+    text = None if page is None else _page(fitted, fit, suspicious, arguments)
     written = _write_bank(fitted, arguments)
-    if (page := arguments.value("--report")) is not None:
-        from lmms.adaptive.fit_report import html_report
+    if page is not None and text is not None:
         from lmms.report.files import write_page
 
-        title = arguments.value("--task") or Path(arguments.words[0]).stem
-        write_page(Path(page), html_report(fitted, fit, suspicious, title=title))
+        write_page(Path(page), text)
     if arguments.has("--json"):
         from lmms.adaptive.fit_report import fit_document
         from lmms.report.jsonable import jsonable
@@ -74,6 +77,15 @@ def main(words: Sequence[str]) -> int:
     if written is not None:
         print(f"\n{written['items']} items in {written['path']}{_left_out(fitted, arguments)}")
     return 0
+
+
+def _page(
+    fitted: FittedBank, fit: ItemFit, suspicious: Sequence[SuspiciousItem], arguments: Arguments
+) -> str:
+    from lmms.adaptive.fit_report import html_report
+
+    title = arguments.value("--task") or Path(arguments.words[0]).stem
+    return html_report(fitted, fit, suspicious, title=title)
 
 
 def _enough_answers(responses: ResponseMatrix, arguments: Arguments) -> ResponseMatrix:

@@ -142,8 +142,42 @@ def test_a_bank_is_written_with_its_folder_or_refused(lmms, responses: Path) -> 
     assert lmms("adaptive", "fit", str(responses), "-o", "new/irt.csv").code == 0
     assert len(read_bank("new/irt.csv"))
     result = lmms("adaptive", "fit", str(responses), "-o", f"{responses}/irt.csv")
-    assert result.code == 1
+    assert result.code == 2
     assert "cannot write irt.csv" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["-o", "responses.jsonl"], "holds the answers that are fitted"),
+        (["--report", "responses.jsonl"], "holds the answers that are fitted"),
+        (["-o", "results.json"], "'results.json' is there already and is no item bank"),
+        (["-o", "irt.csv", "--report", "results.json"], "is there already and is no page"),
+        (["-o", "irt.csv", "--report", "irt.csv"], "the same file"),
+        (["-o", "irt.csv", "--report", "results.json/fit.html"], "cannot write fit.html"),
+        (["-o", "folder"], "'folder' is a folder"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_nothing_else_is_written_over(
+    lmms, responses: Path, tmp_path: Path, words: list[str], part: str
+) -> None:
+    before = responses.read_bytes()
+    (tmp_path / "results.json").write_text('{"results": {}}', "utf-8")
+    (tmp_path / "folder").mkdir()
+    result = lmms("adaptive", "fit", str(responses), *words)
+    assert result.code == 2
+    assert part in result.err
+    assert responses.read_bytes() == before
+    assert (tmp_path / "results.json").read_text("utf-8") == '{"results": {}}'
+    assert not (tmp_path / "irt.csv").exists()
+
+
+def test_an_earlier_bank_and_page_are_replaced(lmms, responses: Path) -> None:
+    words = ("adaptive", "fit", str(responses), "-o", "irt.csv", "--report", "fit.html")
+    assert lmms(*words).code == 0
+    assert lmms(*words, "--keep-negative").code == 0
+    assert len(read_bank("irt.csv")) == 40
 
 
 def test_wrong_subcommand(lmms) -> None:
