@@ -118,7 +118,7 @@ def test_a_replayed_run_is_the_live_run(lmms) -> None:
         (("--irt", "irt.csv", "--estimation", "ebp"), "did you mean"),
         (("--irt", "irt.csv", "--start", "nan"), "--start 'nan' is no number"),
         (("--irt", "irt.csv", "--threshold", "nan"), "--threshold 'nan' is no number"),
-        (("--irt", "irt.csv", "--max-items", "2.5"), "a whole number"),
+        (("--irt", "irt.csv", "--max-items", "2.5"), "'2.5' is no number"),
         (("--irt", "none.csv"), "none.csv"),
         (("--irt", "other.csv"), "none of the 120 answered items is in the bank"),
     ],
