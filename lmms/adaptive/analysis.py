@@ -15,11 +15,11 @@ of the paper need not be met to the last digit:
 - *Variance*: the total variation of a training curve, in units of its range.
 - *Saturation*: Spearman's correlation of the estimates with the training step.
 
-Each is the mean over models and benchmarks (or pairs of benchmarks). Intervals are percentile
-intervals of a bootstrap over models, because checkpoints of one model are not independent; all
-methods are resampled together, so that their differences have intervals too. With the half dozen
-models of such an experiment these intervals are somewhat too narrow. Nor do they cover the luck
-of the random subsets, which are one draw for all models: experiments with other seeds show it.
+Each is the mean over models and benchmarks (or pairs of benchmarks). Intervals are those of a
+bootstrap over models, because checkpoints of one model are not independent, widened for their small
+number; fewer than four models have none. All methods are resampled together, so that their
+differences have intervals too. They do not cover the luck of the random subsets, which are one draw
+for all models: experiments with other seeds show it.
 """
 
 from __future__ import annotations

@@ -1,14 +1,27 @@
-"""A bootstrap over language models that all quantities of an analysis share."""
+"""A bootstrap over language models that all quantities of an analysis share.
+
+Percentile intervals of few models are too narrow, of six they hold the mean in 85 % of cases: the
+bootstrap divides by n where it should by n - 1, and knows no t distribution. So their tails are
+those of "expanded" percentile intervals (Hesterberg, What Teachers Should Know About the Bootstrap,
+2015, section 4.2), which hold it in 93 %.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lmms.statistics.quantiles import t_quantile
+
 FloatArray = NDArray[np.float64]
-_ONE_MODEL = "an interval needs at least two models"
+_FEWEST_MODELS = 4
+"""The interval of three models cannot be wider than their range, which holds the mean in 75 % of
+cases."""
+_FEW_MODELS = f"an interval needs at least {_FEWEST_MODELS} models"
 _UNDEFINED = "there is no interval: some resamples have no value"
 
 
@@ -60,13 +73,16 @@ class ModelBootstrap:
         models: Number of models.
         draws: Number of resamples.
         seed: Key of the generator (Philox).
-        confidence: Coverage of the percentile intervals.
+        confidence: Coverage of the intervals.
     """
 
     def __init__(self, models: int, draws: int, seed: int, confidence: float) -> None:
         generator = np.random.Generator(np.random.Philox(key=seed))
-        self._chosen = generator.integers(0, models, (draws, models)) if models > 1 else None
-        self._tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+        self._chosen = None
+        if models >= _FEWEST_MODELS:
+            self._chosen = generator.integers(0, models, (draws, models))
+            tail = expanded_tail(models, confidence)
+            self._tails = [tail, 1 - tail]
 
     def mean(self, cells: Cells) -> Resampled:
         """Returns the mean over all cells."""
@@ -77,7 +93,7 @@ class ModelBootstrap:
         counts = known.sum(axis=0)
         value = _finished(sums.sum() / counts.sum(), cells.root)
         if self._chosen is None:
-            return Resampled(Estimate(float(value), reason=_ONE_MODEL), None)
+            return Resampled(Estimate(float(value), reason=_FEW_MODELS), None)
         drawn = counts[self._chosen].sum(axis=1)
         if not drawn.all():
             return Resampled(Estimate(float(value), reason=_UNDEFINED), None)
@@ -108,12 +124,23 @@ class ModelBootstrap:
         if first > steps:
             return Estimate(None, reason=beyond)
         if self._chosen is None:
-            return Estimate(float(first), reason=_ONE_MODEL)
+            return Estimate(float(first), reason=_FEW_MODELS)
         found = [_first_step(falling[m].mean(axis=0), level[m].mean()) for m in self._chosen]
         low, high = np.quantile(found, self._tails, method="inverted_cdf")
         if high > steps:
             return Estimate(float(first), float(low), None, reason=f"upper end: {beyond}")
         return Estimate(float(first), float(low), float(high))
+
+
+def expanded_tail(count: int, confidence: float) -> float:
+    """Returns the share of resamples beyond either end of an interval over `count` units.
+
+    Args:
+        count: At least 2.
+        confidence: Of the interval.
+    """
+    reach = t_quantile(0.5 + confidence / 2, count - 1) * math.sqrt(count / (count - 1))
+    return NormalDist().cdf(-reach)
 
 
 def _finished(mean: FloatArray | float, root: bool) -> FloatArray:

@@ -18,7 +18,7 @@ from lmms.adaptive.curve_measures import (
 from lmms.adaptive.curves import Curves, Estimator, curves_of
 from lmms.adaptive.experiment import BenchmarkResponses, Protocol, run_experiment
 from lmms.adaptive.history import SimulatedBenchmark, simulate_history
-from lmms.adaptive.resampling import Cells, ModelBootstrap
+from lmms.adaptive.resampling import Cells, ModelBootstrap, expanded_tail
 from lmms.errors import ConfigError, DataError, UnknownNameError
 
 NUMBERS = st.lists(st.integers(-50, 50), min_size=2, max_size=12)
@@ -122,7 +122,7 @@ def test_one_model_has_values_without_intervals() -> None:
     quality = _quality(analyse(curves_of(rows)), "random_ability", 2)
     assert quality.monotonicity.value == pytest.approx(0.5)
     assert quality.monotonicity.low is None
-    assert "two models" in str(quality.monotonicity.reason)
+    assert "4 models" in str(quality.monotonicity.reason)
 
 
 def test_flat_curves_have_no_value_but_a_reason() -> None:
@@ -153,7 +153,7 @@ def test_paths_give_the_adaptive_estimates_and_the_saving() -> None:
     path = [[0.5, 0.0, 0.0], [0.5, 1.0, 1.0]]
     rows = [
         row
-        for lm in ("x", "y")
+        for lm in ("w", "x", "y", "z")
         for row in _rows(
             "a", lm, full_ability=[0.0, 1.0], random_ability_3=[0.1, 0.9], abilities_fb=path
         )
@@ -180,17 +180,32 @@ def test_intervals_are_the_same_for_the_same_seed() -> None:
 
 
 def test_the_bootstrap_resamples_models() -> None:
-    cells = Cells(np.array([[1.0, 3.0], [np.nan, 5.0]]))
-    found = ModelBootstrap(2, 2000, 0, 0.95).mean(cells)
+    cells = Cells(np.array([[1.0, 3.0, 1.0, 3.0], [np.nan, 5.0, np.nan, 5.0]]))
+    found = ModelBootstrap(4, 2000, 0, 0.95).mean(cells)
     assert found.estimate.value == 3
     assert found.replicates is not None
-    assert set(np.round(found.replicates, 9)) == {1, 3, 4}
-    # Each model twice with probability 1/4, both with 1/2.
-    assert np.mean(found.replicates == 3) == pytest.approx(0.5, abs=0.05)
+    # Of four draws k are models with both values.
+    means = [(4 + 7 * k) / (4 + k) for k in range(5)]
+    assert sorted(set(np.round(found.replicates, 9))) == pytest.approx(means)
+    assert np.mean(found.replicates == 3) == pytest.approx(6 / 16, abs=0.05)
+
+
+def test_intervals_of_six_models_hold_the_mean_as_often_as_they_say() -> None:
+    # 2.5 % with the t distribution of five degrees and n - 1 for n.
+    assert expanded_tail(6, 0.95) == pytest.approx(0.00243, abs=2e-5)
+    assert expanded_tail(100_000, 0.95) == pytest.approx(0.025, abs=1e-5)
+    generator = np.random.default_rng(3)
+    bootstrap = ModelBootstrap(6, 2000, 0, 0.95)
+    held = 0
+    for values in generator.normal(size=(400, 1, 6)):
+        found = bootstrap.mean(Cells(values)).estimate
+        held += found.low <= 0 <= found.high
+    assert held >= 0.91 * 400
 
 
 def test_a_resample_without_a_value_leaves_no_interval() -> None:
-    found = ModelBootstrap(2, 100, 0, 0.95).mean(Cells(np.array([[1.0, np.nan]])))
+    values = np.array([[1.0, np.nan, np.nan, np.nan]])
+    found = ModelBootstrap(4, 100, 0, 0.95).mean(Cells(values))
     assert (found.estimate.value, found.estimate.low) == (1, None)
     assert "no interval" in str(found.estimate.reason)
 

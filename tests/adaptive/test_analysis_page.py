@@ -20,7 +20,7 @@ def _analysis(lm: str = "x") -> Analysis:
             "checkpoint": f"step{t}",
         }
         for benchmark in ("one", "two")
-        for model in (lm, "y")
+        for model in (lm, "y", "v", "w")
         for t in range(4)
     ]
     return analyse(curves_of(rows), pairs=[("one", "two")])

@@ -121,7 +121,7 @@ def test_real_runs_are_checkpoints(lmms: Run, runs: Path) -> None:
     assert all(len(r["items_fb"]) == 4 for r in rows)
     shown = lmms("adaptive", "analyse", "results/experiment.parquet")
     assert shown.code == 0
-    assert "no interval, an interval needs at least two models" in shown.out
+    assert "no interval, an interval needs at least 4 models" in shown.out
 
 
 def test_runs_of_known_ability_give_it_back(lmms: Run, repository: Path) -> None:
