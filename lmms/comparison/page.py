@@ -16,11 +16,13 @@ from lmms.comparison.compare import Comparison
 from lmms.comparison.effects import MetricComparison
 from lmms.comparison.sides import Side, SideTask
 from lmms.comparison.wording import (
+    answers_text,
     comparison_table,
     flip_title,
     heading_lines,
     problem_lines,
     reading_line,
+    repeated_answers,
     setting_rows,
 )
 from lmms.errors import LmmsError
@@ -41,6 +43,9 @@ class FlipCard:
     a: Card
     b: Card
     same_prompt: bool
+    said_a: str | None
+    """All answers of A to a question that was asked several times; else None."""
+    said_b: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,7 @@ def _groups(
         total = row.better if better else row.worse
         cards: list[FlipCard] = []
         for a, b in comparison.flipped(row, better=better, limit=limit):
-            card = _flip_card(a, b, row.task, metric, budget, readers)
+            card = _flip_card(a, b, row, metric, budget, readers)
             if not budget.take(card.a.size + card.b.size):
                 break
             cards.append(card)
@@ -147,7 +152,7 @@ def _groups(
 def _flip_card(
     a: Sample,
     b: Sample,
-    task: str,
+    row: MetricComparison,
     metric: MetricResult,
     budget: Budget,
     readers: tuple[_Readers, _Readers],
@@ -158,13 +163,17 @@ def _flip_card(
         card_of(
             sample,
             metric,
-            read=reader.pixels(task)(sample),
+            read=reader.pixels(row.task)(sample),
             budget=budget,
-            tags=reader.tags(task),
+            tags=reader.tags(row.task),
         )
         for sample, reader in ((a, readers[0]), (shown_b, readers[1]))
     ]
-    return FlipCard(cards[0], cards[1], same_prompt=a.input == b.input)
+    said_a, said_b = (
+        answers_text(sample, row.metric) if repeated_answers(sample, row.metric) else None
+        for sample in (a, b)
+    )
+    return FlipCard(cards[0], cards[1], a.input == b.input, said_a, said_b)
 
 
 class _Readers:

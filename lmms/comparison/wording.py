@@ -210,12 +210,17 @@ def value_text(value: Any) -> str:
 
 
 def answers_text(sample: Sample, metric: str) -> str | None:
-    """Returns a sample's answer, or its answers with how often each was given: `B ×3, A ×1`."""
+    """Returns a sample's answer, or all its answers: `3 of 4 right: B ×3, A ×1`."""
     given = repeated_answers(sample, metric)
     if given is None:
         return answer_text(sample, metric)
     times = Counter("–" if answer is None else str(answer) for answer in given)
-    return ", ".join(f"{answer} ×{count}" for answer, count in times.most_common())
+    told = ", ".join(f"{answer} ×{count}" for answer, count in times.most_common())
+    record = sample.scores[metric].record or {}
+    scores = record.get("repeats") or []
+    if not scores or any(score not in (0, 1) for score in scores):
+        return told
+    return f"{sum(map(bool, scores))} of {len(scores)} right: {told}"
 
 
 def repeated_answers(sample: Sample, metric: str) -> list[Any] | None:

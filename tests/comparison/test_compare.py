@@ -10,6 +10,7 @@ import pytest
 
 from lmms.comparison import ComparisonOptions, compare_runs
 from lmms.comparison.document import comparison_document
+from lmms.comparison.page import comparison_page
 from lmms.comparison.wording import answers_text, problem_lines
 from lmms.errors import ConfigError, DataError, PlanError
 from lmms.report.samples import read_samples
@@ -104,7 +105,13 @@ def test_answers_of_repeats_are_all_told(write):
 
     found = compare_runs(side("a", ["B", "B", "B", "C"]), side("b", ["B", None, "C", "C"]))
     (pair,) = found.flipped(found.rows[0], better=False)
-    assert [answers_text(s, METRIC) for s in pair] == ["B ×3, C ×1", "C ×2, B ×1, – ×1"]
+    assert [answers_text(s, METRIC) for s in pair] == [
+        "3 of 4 right: B ×3, C ×1",
+        "1 of 4 right: C ×2, B ×1, – ×1",
+    ]
+    page = comparison_page(found)
+    assert "<dd>3 of 4 right: B ×3, C ×1</dd>" in page
+    assert "<dd>1 of 4 right: C ×2, B ×1, – ×1</dd>" in page
     (flip,) = comparison_document(found)["flips"]
     assert flip["b"]["answers"] == ["B", None, "C", "C"]
     asked_once = write("c", [sample("d0", 1.0)]), write("d", [sample("d0", 0.0)])
