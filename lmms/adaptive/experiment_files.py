@@ -85,13 +85,13 @@ def write_experiment(
         facts: From `protocol_facts`.
 
     Raises:
-        LmmsError: The folder cannot be written to.
+        LmmsError: The folder cannot be written to; see `output_file`.
         DataError: There are no rows.
     """
     plain = output.with_suffix("") if output.suffix in _ENDINGS else output
     jsonl, parquet, beside = (plain.with_name(plain.name + ending) for ending in _ENDINGS)
     with (
-        output_file(plain),
+        output_file(jsonl),
         atomic_text(beside) as protocol,
         atomic_bytes(parquet) as table,
         atomic_text(jsonl) as lines,

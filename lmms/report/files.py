@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from lmms.errors import LmmsError
+from lmms.errors import ConfigError, LmmsError
 from lmms.responses.atomic import atomic_text
 
 
@@ -34,11 +34,25 @@ def output_file(path: Path) -> Iterator[None]:
     """Makes the folder of a file that somebody asked for; the block writes the file.
 
     Raises:
-        LmmsError: The folder cannot be made or written to, or the disk is full.
+        ConfigError: No file can be there: the folder does not exist and cannot be made, it is a
+            file, or the file is a folder.
+        LmmsError: The file cannot be written, e.g. since the disk is full.
     """
+    folder = path.parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if folder.exists():
+            told = f"{folder} is no folder"
+        else:
+            told = f"the folder {folder} does not exist and cannot be made ({error.strerror})"
+        raise _no_place(path, told) from error
+    if path.is_dir():
+        raise _no_place(path, f"{path} is a folder")
+    try:
         yield
+    except PermissionError as error:
+        raise _no_place(path, f"the folder {folder} is not writable") from error
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -51,6 +65,14 @@ def write_page(path: Path, page: str) -> None:
     """
     with output_file(path), atomic_text(path) as file:
         file.write(page)
+
+
+def _no_place(path: Path, told: str) -> ConfigError:
+    return ConfigError(
+        f"cannot write {path.name}: {told}",
+        origin=str(path),
+        hint="give a file in a folder that can be written to",
+    )
 
 
 def _cannot_write(path: Path, error: OSError, hint: str | None = None) -> LmmsError:
