@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmms.adaptive.bank import listed_ids, repeated
-from lmms.adaptive.joining import DIGEST_DIGITS
 from lmms.adaptive.loaders import read_scores
-from lmms.errors import DataError, nearest
+from lmms.adaptive.thresholds import check_threshold
+from lmms.errors import DataError
 
 MISSING = -1
 _FORMATS = '.jsonl with lines {"subject_id": …, "responses": {item: 0 or 1}}, or .csv with a row '
@@ -31,6 +30,7 @@ class ResponseMatrix:
         items: Ids of the columns, all different.
         values: 1 right, 0 wrong, -1 missing; int8 of shape (subjects, items).
         digests: First hex digits of each item's document hash, "" where not known.
+        notes: What a reader should know of where the answers come from, in words.
 
     Raises:
         DataError: No subjects or items, an id twice, another shape, or another value.
@@ -40,6 +40,7 @@ class ResponseMatrix:
     items: tuple[str, ...]
     values: NDArray[np.int8]
     digests: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, ids in (("subject", self.subjects), ("item", self.items)):
@@ -90,6 +91,7 @@ class ResponseMatrix:
             raise DataError(
                 f"the responses have {scores.ndim} dimensions", allowed="(subjects, items)"
             )
+        _check_divides(scores, scores == MISSING, threshold)
         rows, columns = scores.shape
         return cls(
             tuple(map(str, range(rows))) if subjects is None else tuple(subjects),
@@ -104,6 +106,7 @@ class ResponseMatrix:
             tuple(self.items[i] for i in positions),
             np.ascontiguousarray(self.values[:, positions]),
             None if self.digests is None else tuple(self.digests[i] for i in positions),
+            self.notes,
         )
 
 
@@ -142,6 +145,7 @@ def _read_jsonl(file: Path, threshold: float | None) -> ResponseMatrix:
     subjects: list[str] = []
     places: dict[str, int] = {}
     rows: list[tuple[NDArray[np.intp], NDArray[np.int8]]] = []
+    extremes: list[float] = []
     with file.open(encoding="utf-8-sig") as stream:
         for number, text in enumerate(stream, 1):
             if not text.strip():
@@ -151,6 +155,10 @@ def _read_jsonl(file: Path, threshold: float | None) -> ResponseMatrix:
             subjects.append(subject)
             columns = [places.setdefault(item, len(places)) for item in answers]
             rows.append((np.array(columns, dtype=np.intp), _answers(answers, threshold, origin)))
+            given = [float(value) for value in answers.values() if value is not None]
+            extremes += [min(given), max(given)] if given else []
+    if threshold is not None:
+        check_threshold(threshold, extremes)
     values = np.full((len(rows), len(places)), MISSING, dtype=np.int8)
     for row, (where, binary) in zip(values, rows, strict=True):
         row[where] = binary
@@ -193,6 +201,7 @@ def _answers(answers: Mapping[str, Any], threshold: float | None, origin: str) -
 def _read_csv(file: Path, threshold: float | None) -> ResponseMatrix:
     table = read_scores(file)
     scores = table.values.T
+    _check_divides(scores, np.isnan(scores), threshold)
     values = _binary(
         scores,
         np.isnan(scores),
@@ -200,6 +209,13 @@ def _read_csv(file: Path, threshold: float | None) -> ResponseMatrix:
         name=lambda at: f"{table.columns[at[0]]} to {table.ids[at[1]]}",
     )
     return ResponseMatrix(table.columns, table.ids, np.ascontiguousarray(values))
+
+
+def _check_divides(
+    scores: NDArray[np.float64], missing: NDArray[np.bool_], threshold: float | None
+) -> None:
+    if threshold is not None:
+        check_threshold(threshold, scores[~missing].tolist())
 
 
 def _binary(
@@ -265,19 +281,27 @@ def responses_from_runs(
 
     Raises:
         PlanError: There is no such run.
-        DataError: A run has no such task or metric, a score is neither 0 nor 1, a run is given
-            twice, or one document id stands for different documents.
+        DataError: A run has no such task or metric, the runs are of several tasks, a score is
+            neither 0 nor 1, a threshold divides nothing, a run is given twice, or one document id
+            stands for different documents.
     """
-    subjects: list[str] = []
+    from lmms.adaptive.run_answers import read_run
+
+    subjects: dict[str, str] = {}
     places: dict[str, int] = {}
     digests: list[tuple[str, str]] = []
     rows: list[dict[int, int]] = []
+    notes: list[str] = []
+    extremes: list[float] = []
+    less_is_better = False
     for run in runs:
-        subject, scored = _run_scores(run, task, metric, threshold, output_dir)
+        read = read_run(run, task, metric, threshold, output_dir)
+        subject = read.subject
         if subject in subjects:
             raise DataError(f"the run {subject!r} is given twice", origin=str(run))
+        subjects[subject] = read.task
         row: dict[int, int] = {}
-        for item, digest, value in scored:
+        for item, digest, value in read.answers:
             place = places.setdefault(item, len(places))
             if place == len(digests):
                 digests.append((digest, subject))
@@ -292,14 +316,32 @@ def responses_from_runs(
                 origin=str(run),
                 hint="another metric: --metric",
             )
-        subjects.append(subject)
         rows.append(row)
+        notes += read.notes
+        extremes += read.extremes
+        less_is_better = read.less_is_better
+    if threshold is not None and extremes:
+        check_threshold(threshold, extremes, less_is_better=less_is_better)
+    _check_one_task(subjects)
     values = np.full((len(rows), len(places)), MISSING, dtype=np.int8)
     for number, row in enumerate(rows):
         values[number, list(row)] = list(row.values())
+    known = tuple(digest for digest, _ in digests)
     return ResponseMatrix(
-        tuple(subjects), tuple(places), values, tuple(digest for digest, _ in digests)
+        tuple(subjects), tuple(places), values, known, tuple(dict.fromkeys(notes))
     )
+
+
+def _check_one_task(tasks: Mapping[str, str]) -> None:
+    """Refuses runs of several tasks: no model of them answered both, so nothing links them."""
+    first = dict(reversed([(task, subject) for subject, task in tasks.items()]))
+    if len(first) > 1:
+        named = ", ".join(f"{task} ({subject})" for task, subject in reversed(first.items()))
+        raise DataError(
+            f"the runs are of {len(first)} tasks: {named}",
+            allowed="runs of one task",
+            hint="fit each task by itself, or choose one with --task",
+        )
 
 
 def _other_document(item: str, first: str, second: str) -> DataError:
@@ -307,92 +349,4 @@ def _other_document(item: str, first: str, second: str) -> DataError:
         f"{item!r} is another document in {second!r} than in {first!r}",
         allowed="runs over the same version of the data",
         hint="fit them apart, or run one of them again on the other's data",
-    )
-
-
-def _run_scores(
-    run: str | Path,
-    task: str | None,
-    metric: str | None,
-    threshold: float | None,
-    output_dir: str | Path,
-) -> tuple[str, Iterator[tuple[str, str, int]]]:
-    from lmms.report.runs import load_run, show_samples
-
-    result = load_run(run, output_dir=output_dir)
-    label = _label(result.tasks, task, str(run))
-    found = result.tasks[label]
-    if chosen := _chosen_by(found, metric):
-        key, less_is_better, given = chosen[0], False, chosen[1]
-        threshold = given if threshold is None else threshold
-    else:
-        key, less_is_better = _metric_key(found.metrics, metric, str(run))
-
-    def scores() -> Iterator[tuple[str, str, int]]:
-        for sample in show_samples(run, label, output_dir=output_dir):
-            item = f"{found.task}/{sample.document_id}"
-            score = sample.scores.get(key)
-            value = None if score is None or sample.status == "failed" else score.value
-            yield (
-                item,
-                sample.doc_hash[:DIGEST_DIGITS],
-                _answer(value, threshold, less_is_better, f"{item} in {run}"),
-            )
-
-    return f"{result.model}/{result.raw.get('run_id') or Path(result.path).name}", scores()
-
-
-def _answer(value: float | None, threshold: float | None, less_is_better: bool, where: str) -> int:
-    if value is None:
-        return MISSING
-    if math.isnan(value) or (threshold is None and value not in (0, 1)):
-        raise DataError(
-            f"the score {value:g} is neither right nor wrong",
-            origin=where,
-            allowed="0 and 1",
-            hint="scores between 0 and 1 need a threshold: --threshold 0.5",
-        )
-    if threshold is None:
-        return 1 - int(value) if less_is_better else int(value)
-    return int(value <= threshold) if less_is_better else int(value >= threshold)
-
-
-def _label(tasks: Mapping[str, Any], task: str | None, origin: str) -> str:
-    if task is None and len(tasks) == 1:
-        return next(iter(tasks))
-    for label, result in tasks.items():
-        if task is not None and task in (label, result.label, result.task):
-            return label
-    raise DataError(
-        f"the run has {len(tasks)} tasks" if task is None else f"the run has no task {task!r}",
-        origin=origin,
-        allowed=list(tasks),
-        suggestions=() if task is None else nearest(task, tasks),
-        hint="choose one with --task" if task is None else None,
-    )
-
-
-def _chosen_by(found: Any, metric: str | None) -> tuple[str, float | None] | None:
-    """Returns the score by which an adaptive run chose its documents, and from where it is right.
-
-    The metrics of such a run are abilities and predictions, which no single document has.
-    """
-    right_if = (found.adaptive or {}).get("right_if") or {}
-    key = right_if.get("metric")
-    if key is None or metric not in (None, key, key.partition(",")[0], f"{key},none"):
-        return None
-    return key, right_if.get("from")
-
-
-def _metric_key(metrics: Sequence[Any], metric: str | None, origin: str) -> tuple[str, bool]:
-    for known in metrics:
-        key = known.name if known.filter == "none" else f"{known.name},{known.filter}"
-        if metric is None or metric in (key, known.name, f"{known.name},{known.filter}"):
-            return key, not known.higher_is_better
-    names = [m.name for m in metrics]
-    raise DataError(
-        f"the task has no metric {metric!r}" if metric else "the task has no metric",
-        origin=origin,
-        allowed=names,
-        suggestions=nearest(metric or "", names),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lmms.cli import console
 from lmms.cli.arguments import Arguments
 from lmms.cli.values import real_number
 from lmms.errors import ConfigError
@@ -43,13 +44,16 @@ def read_subjects(arguments: Arguments, *, command: str, example: str) -> Respon
         )
     files = [w for w in words if Path(w).suffix.lower() in RESPONSE_FILES]
     if not files:
-        return responses_from_runs(
+        found = responses_from_runs(
             words,
             arguments.value("--task"),
             arguments.value("--metric"),
             threshold,
             output_dir=arguments.value("--output-dir") or "outputs",
         )
+        for note in found.notes:
+            console.print_note(note)
+        return found
     if len(words) > 1:
         raise ConfigError(
             f"{files[0]!r} is a file of responses, and there are {len(words) - 1} more words",

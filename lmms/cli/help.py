@@ -212,7 +212,8 @@ lmms adaptive fit FILE | RUNS: item parameters from answers
                        n_subjects, digest
   --report FILE        a page: curves, information, suspicious items
   --task, --metric     of runs; without, the only task, the first metric
-  --threshold SCORE    scores from here on are right; without, only 0 and 1
+  --threshold SCORE    scores from here on are right; without, only 0 and 1; of
+                       runs with repeats above 0.5: what most answers got right
   --model 2pl | 1pl    1pl: one discrimination for all items
   --min-subjects N     leaves out items with fewer answers
   --keep-negative      keeps items that better subjects solve less often

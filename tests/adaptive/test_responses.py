@@ -157,6 +157,12 @@ def write_run(folder: Path, model: str, scores: dict[str, float | None], **chang
         "model_name": model,
         "tasks": {"quiz@embedded": block},
     }
+    if repeats := changes.get("repeats"):
+        content["configs"] = {"quiz": {"repeats": repeats}}
+    if status := changes.get("status"):
+        content["status"] = status
+    if task := changes.get("task"):
+        block["task"] = task
     (folder / "results.json").write_text(json.dumps(content), "utf-8")
     if chosen := changes.get("chosen_by"):
         ability = {"name": "ability", "higher_is_better": True} | metric
@@ -227,3 +233,50 @@ def test_wrong_runs(tmp_path: Path) -> None:
         responses_from_runs([fine], metric="accuracy")
     with pytest.raises(PlanError, match="no run at"):
         responses_from_runs([tmp_path / "nowhere"])
+
+
+def test_draws_of_repeated_answers_are_not_right(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run1", "m", {"a": 0.5, "b": 0.75, "c": 0.25}, repeats=4)
+    with pytest.raises(DataError, match="2 right of 4 answers make a document right") as found:
+        responses_from_runs([run], threshold=0.5)
+    assert "--threshold 0.51" in str(found.value.hint)
+    with pytest.raises(DataError, match="neither right nor wrong") as found:
+        responses_from_runs([run])
+    assert "--threshold 0.51" in str(found.value.hint)
+    majority = responses_from_runs([run], threshold=0.51)
+    assert majority.values.tolist() == [[0, 1, 0]]
+    assert "means of 4 answers, right from 0.51 on" in majority.notes[0]
+    with pytest.raises(DataError, match="2 right of 4"):
+        responses_from_runs([run], metric="err", threshold=0.5)
+    assert responses_from_runs([run], metric="err", threshold=0.49).values.tolist() == [[0, 0, 1]]
+    graded = write_run(tmp_path / "run2", "m", {"a": 0.31, "b": 0.7}, repeats=4)
+    assert responses_from_runs([graded], threshold=0.5).values.tolist() == [[0, 1]]
+
+
+def test_thresholds_divide_the_scores(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    lines = [{"subject_id": f"m{i}", "responses": {"a": i, "b": 2}} for i in range(3)]
+    file.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    assert read_responses(file, threshold=2).values.tolist() == [[0, 1], [0, 1], [1, 1]]
+    with pytest.raises(DataError, match="with the threshold 7 no score is right") as found:
+        read_responses(file, threshold=7)
+    assert found.value.allowed == "above 0 up to 2"
+    with pytest.raises(DataError, match="with the threshold 0 every score is right"):
+        ResponseMatrix.from_arrays([[0.5, 1.0]], threshold=0)
+    run = write_run(tmp_path / "run1", "m", {"a": 0.0, "b": 0.0})
+    assert responses_from_runs([run], threshold=0.5).values.tolist() == [[0, 0]]
+    with pytest.raises(DataError, match="threshold 1 every score is right"):
+        responses_from_runs([run], metric="err", threshold=1)
+    with pytest.raises(DataError, match="threshold -1 no score is right"):
+        responses_from_runs([run], metric="err", threshold=-1)
+
+
+def test_runs_of_several_tasks_and_unfinished_ones(tmp_path: Path) -> None:
+    one = write_run(tmp_path / "run1", "m", {"a": 1, "b": 0}, status="interrupted")
+    other = write_run(tmp_path / "run2", "m", {"a": 1}, task="riddles")
+    with pytest.raises(DataError, match=r"2 tasks: quiz \(m/run1\), riddles \(m/run2\)"):
+        responses_from_runs([one, other])
+    assert responses_from_runs([one]).notes == ("m/run1 is interrupted: 2 answers to 2 documents",)
+    chosen = {"metric": "acc", "from": None}
+    adaptive = write_run(tmp_path / "run3", "m", {"a": 1}, chosen_by=chosen)
+    assert "adaptive run: 1 answers" in responses_from_runs([adaptive]).notes[0]
