@@ -15,6 +15,7 @@ from lmms.adaptive.reference import COARSE_NODES
 
 METHODS = ("map", "mle", "eap")
 _MOST_NODES = 100_000
+_SMALLEST = 1e-100
 
 FloatArray = NDArray[np.float64]
 
@@ -70,7 +71,8 @@ def estimation(
             f"abilities cannot lie between {low} and {high}", allowed="two numbers, lower first"
         )
     for label, value in (("SD of the prior", prior_sd), ("scale", scale)):
-        if not (math.isfinite(value) and value > 0):
+        # The squares of smaller ones are 0, and of larger ones infinite.
+        if not _SMALLEST <= value <= 1 / _SMALLEST:
             raise SettingError(f"the {label} is {value}", allowed="a positive number")
     if not math.isfinite(prior_mean):
         raise SettingError(f"the mean of the prior is {prior_mean}", allowed="a finite number")

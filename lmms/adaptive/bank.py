@@ -142,9 +142,14 @@ class ItemBank:
         Raises:
             BankError: As for the class.
         """
-        column = np.asarray(a, dtype=np.float64)
-        names = tuple(str(i) for i in range(column.size)) if ids is None else tuple(ids)
-        return cls(names, column, np.asarray(b, dtype=np.float64))
+        try:
+            slopes, difficulties = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        except (TypeError, ValueError) as error:
+            raise BankError(
+                f"item parameters are not numbers: {error}", allowed="finite numbers"
+            ) from None
+        names = tuple(str(i) for i in range(slopes.size)) if ids is None else tuple(ids)
+        return cls(names, slopes, difficulties)
 
     def subset(self, positions: Iterable[int]) -> ItemBank:
         """Returns a bank of the given rows, in the given order."""

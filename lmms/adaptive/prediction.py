@@ -82,6 +82,9 @@ def predict_score(
             f"row {position} with {response!r}",
             allowed="1 right, 0 wrong, by position in the bank",
         )
+    if len(answered) == len(bank):
+        known = sum(answered.values()) / len(bank)
+        return PredictedScore(known, known, known, 0.0, len(bank), len(answered))
     nodes, weights = _posterior(ability)
     heavy = weights > _NEGLIGIBLE
     nodes, weights = nodes[heavy], weights[heavy] / weights[heavy].sum()

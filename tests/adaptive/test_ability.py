@@ -126,6 +126,7 @@ def test_wrong_data_is_refused(arguments, error, message):
     [
         ({"method": "mpa"}, "unknown estimation method 'mpa'"),
         ({"prior_sd": 0}, "SD of the prior is 0"),
+        ({"prior_sd": 1e-200}, "SD of the prior is 1e-200"),
         ({"scale": -1}, "scale is -1"),
         ({"bounds": (1, 1)}, "between 1.0 and 1.0"),
         ({"prior_mean": np.inf}, "mean of the prior"),

@@ -178,3 +178,8 @@ def test_rescaling_keeps_every_probability(banks):
 def test_arrays_of_a_bank_cannot_be_changed(banks):
     with pytest.raises(ValueError, match="read-only"):
         banks["typical_10"].a[0] = 1
+
+
+def test_parameters_are_numbers():
+    with pytest.raises(DataError, match="item parameters are not numbers"):
+        ItemBank.from_arrays(["steep"], [0])

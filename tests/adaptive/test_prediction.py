@@ -106,3 +106,12 @@ def test_sharp_posteriors_are_resolved():
     found = predict_score(bank, session, dict(zip(session.items, session.responses, strict=True)))
     assert found.low <= share <= found.high
     assert found.low < found.value < found.high < found.low + 0.02
+
+
+def test_a_score_that_is_known_is_exact():
+    bank = ItemBank.from_arrays([0.7, 1.3, 0.9], [0.0, 1.0, -1.0])
+    session = AdaptiveSession(bank)
+    for position in range(3):
+        session.observe(position, int(position != 1))
+    found = predict_score(bank, session, {0: 1, 1: 0, 2: 1})
+    assert (found.value, found.low, found.high, found.stderr) == (2 / 3, 2 / 3, 2 / 3, 0)
