@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lmms.frame_policy import (
     FrameCount,
@@ -202,6 +202,7 @@ class SelectorConfig(Section):
     se: Annotated[float, Field(gt=0)] | None = None
     """Standard error of the ability at which a task stops; None: it stops by number alone."""
     estimation: Literal["map", "mle", "eap"] = "map"
+    """`BM`, Bayes modal, is another name of map."""
     start_ability: float = 0.0
     """Ability that the first documents are chosen for."""
     batch_size: PositiveInt | None = None
@@ -218,6 +219,12 @@ class SelectorConfig(Section):
     """Scores from here on are right; None: scores must be 0 or 1."""
     unmatched: Literal["drop", "refuse"] = "drop"
     """Documents without parameters: left out with a count, or an error."""
+
+    @field_validator("estimation", mode="before")
+    @classmethod
+    def _by_its_other_name(cls, value: Any) -> Any:
+        # Bayes modal, as Fluid Benchmarking and catR call it.
+        return "map" if isinstance(value, str) and value.upper() == "BM" else value
 
     @model_validator(mode="after")
     def _room_to_stop(self) -> SelectorConfig:

@@ -255,3 +255,11 @@ def test_what_the_back_end_takes_at_once_counts_where_it_decides(adaptive):
     fixed = "selector.batch_size=1"
     first, second = (plan(f"{words}{n} {fixed}").fingerprint for n in (2, 64))
     assert first == second
+
+
+@pytest.mark.parametrize("name", ["BM", "bm"])
+def test_an_estimation_by_its_other_name_is_the_same_run(adaptive, name):
+    from lmms.api import plan
+
+    again = plan(f"task=irt_items model=dummy selector=adaptive selector.estimation={name}")
+    assert again.fingerprint == adaptive.fingerprint
