@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ _FLAGS = {
     "--pair-by": "digest or id",
     "--flips": "N or all",
     "--html": "FILE",
+    "--quiet": SWITCH,
     "--output-dir": "DIR",
 }
 _PAIR_BY = ("digest", "id")
@@ -67,7 +68,7 @@ def main(words: Sequence[str]) -> int:
 
         console.print_json(comparison_document(comparison, flips=flips))
     else:
-        _print(comparison, flips, page)
+        _print(comparison, flips, page, quiet=arguments.has("--quiet"))
     return GATE_CLOSED if comparison.closed else 0
 
 
@@ -118,7 +119,9 @@ def _write_page(comparison: Comparison, path: Path, flips: int | None) -> None:
     write_page(path, comparison_page(comparison, flips=flips))
 
 
-def _print(comparison: Comparison, flips: int | None, page: str | None) -> None:
+def _print(
+    comparison: Comparison, flips: int | None, page: str | None, *, quiet: bool = False
+) -> None:
     from lmms.comparison import wording
     from lmms.report.terminal import terminal_table
 
@@ -126,21 +129,29 @@ def _print(comparison: Comparison, flips: int | None, page: str | None) -> None:
     print()
     print(terminal_table(wording.comparison_table(comparison)))
     print()
-    print(console.dim(wording.reading_line(comparison)))
-    for title, lines in (
-        ("Note", list(wording.problem_lines(comparison))),
-        ("Gates", list(_gate_lines(comparison))),
-    ):
-        if lines:
-            print("\n".join(["", console.bold(title), *(f"  {line}" for line in lines)]))
-    _print_settings(comparison)
+    if len(comparison.rows) == 1:
+        print(console.bold("".join(wording.verdict_lines(comparison))))
+    if not quiet:
+        print(console.dim(wording.reading_line(comparison)))
+        _print_lines("Note", wording.problem_lines(comparison))
+    _print_lines("Gates", _gate_lines(comparison))
+    if not quiet:
+        _print_settings(comparison)
     shown = wording.most_shown(comparison.rows, flips, few=_FLIPS, many=_FEW_ROWS)
+    if quiet and flips is None:
+        shown = 0
     for row in comparison.rows:
         for better in (False, True):
             _print_flips(comparison, row, better=better, limit=shown)
     if page is not None:
         print()
         print(console.fields({"page": page}))
+
+
+def _print_lines(title: str, lines: Iterable[str]) -> None:
+    told = [f"  {line}" for line in lines]
+    if told:
+        print("\n".join(["", console.bold(title), *told]))
 
 
 def _gate_lines(comparison: Comparison) -> Iterator[str]:

@@ -153,6 +153,8 @@ lmms compare A B: is B better than A on the same documents?
   --flips N | all      flipped samples listed per direction (10; with more
                        than 4 rows none; --json and --html: all)
   --html FILE          one page: plot, table, flips side by side
+  --max-lost 0.01      share of the pairs that may have failed, see below
+  -q, --quiet          the table and the gates, without notes and flips
   --output-dir DIR     where names of runs are looked for
   --json
 

@@ -360,8 +360,15 @@ def _warnings(row: MetricComparison, *, complete: bool) -> list[str]:
     if row.unscored:
         texts.append(f"{row.unscored} pairs are scored on one side only and left out")
     if row.low is not None and row.clusters is not None and row.clusters < FEW_CLUSTERS:
-        texts.append(f"the interval rests on only {row.clusters} clusters")
-    texts += _unequal_clusters(row)
+        texts.append(
+            f"the interval rests on only {row.clusters} clusters and is probably too narrow"
+        )
+    if unequal_clusters(row):
+        texts.append(
+            f"p and interval trust {row.clusters} clusters, which weigh as much as "
+            f"{row.effective_clusters:.1f} of equal size: read the sign flip p "
+            f"({row.sign_flip_p:.2g}) instead of p ({row.p_value:.2g})"
+        )
     reported = (("A", row.a, row.reported_a), ("B", row.b, row.reported_b))
     told = [
         f"{number:g} for {side}"
@@ -376,16 +383,12 @@ def _warnings(row: MetricComparison, *, complete: bool) -> list[str]:
     return texts
 
 
-def _unequal_clusters(row: MetricComparison) -> list[str]:
+def unequal_clusters(row: MetricComparison) -> bool:
+    """Whether sizes of clusters differ so much that the sign flip's p is the one to read."""
     count, effective = row.clusters, row.effective_clusters
     if count is None or effective is None or effective >= _UNEQUAL * count:
-        return []
-    if row.p_value is None or row.sign_flip_p is None:
-        return []
-    return [
-        f"p and interval trust {count} clusters, which weigh as much as {effective:.1f} of equal "
-        f"size: read the sign flip p ({row.sign_flip_p:.2g}) instead of p ({row.p_value:.2g})"
-    ]
+        return False
+    return row.p_value is not None and row.sign_flip_p is not None
 
 
 def _is_no_mean(reported: float | None, mean: float) -> bool:

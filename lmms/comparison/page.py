@@ -18,12 +18,14 @@ from lmms.comparison.sides import Side, SideTask
 from lmms.comparison.wording import (
     answers_text,
     comparison_table,
+    difference_line,
     flip_title,
     heading_lines,
     problem_lines,
     reading_line,
     repeated_answers,
     setting_rows,
+    verdict_lines,
 )
 from lmms.errors import LmmsError
 from lmms.report.markup import render_page
@@ -78,6 +80,8 @@ def comparison_page(comparison: Comparison, *, flips: int | None = None) -> str:
         "comparison.html.j2",
         comparison=comparison,
         heading=list(heading_lines(comparison)),
+        difference=difference_line(comparison),
+        verdicts=list(verdict_lines(comparison)),
         reading=reading_line(comparison),
         columns=table.columns,
         rows=table.cells,

@@ -9,6 +9,7 @@ from typing import Any
 from lmms.comparison.compare import Comparison, TaskComparison
 from lmms.comparison.effects import CORRECTIONS, MetricComparison
 from lmms.comparison.settings import SettingDifference
+from lmms.comparison.verdicts import verdict
 from lmms.report.digits import decimals_for, fixed
 from lmms.report.jsonable import dumps
 from lmms.report.tables import Column, Table
@@ -16,6 +17,9 @@ from lmms.report.wording import counted
 from lmms.types import Sample
 
 _SHOWN_IDS = 5
+_NAMED = 3
+"""Settings that a heading names."""
+_NAMED_WIDTH = 40
 _TINY = 1e-4
 _KINDS = {"task": "", "model": "model ", "run": "", "version": "version of "}
 
@@ -123,7 +127,9 @@ def reading_line(comparison: Comparison) -> str:
     tests = sum(row.p_value is not None for row in comparison.rows)
     by = CORRECTIONS[comparison.options.correction]
     adjusting = (
-        f"; p adjusted over {counted(tests, 'test')} ({by})" if tests > 1 and by != "none" else ""
+        f", adjusted over {counted(tests, 'test')} ({by}); intervals are not adjusted"
+        if tests > 1 and by != "none"
+        else ""
     )
     clustered = any(row.clusters is not None for row in comparison.rows)
     effect = (
@@ -136,6 +142,26 @@ def reading_line(comparison: Comparison) -> str:
         "Differences are B − A over pairs of samples of the same document; p is two-sided"
         f"{adjusting}. better, worse: samples on which B scores better or worse than A.{effect}"
     )
+
+
+def verdict_lines(comparison: Comparison) -> Iterator[str]:
+    """Gives a sentence per row; of a single row without its name."""
+    for row in comparison.rows:
+        name = f"{row.shown}, {row.metric}: " if len(comparison.rows) > 1 else ""
+        yield name + verdict(row, max_lost=comparison.options.max_lost)
+
+
+def difference_line(comparison: Comparison) -> str | None:
+    """Returns what tells the sides apart where both are one model; None where names do."""
+    rows = setting_rows(comparison)
+    if comparison.a.model != comparison.b.model or not rows:
+        return None
+    told = "; ".join(f"{name}: {_short(a)} in A, {_short(b)} in B" for name, a, b in rows[:_NAMED])
+    return f"{told}; {len(rows) - _NAMED} more" if len(rows) > _NAMED else told
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _NAMED_WIDTH else f"{text[: _NAMED_WIDTH - 1]}…"
 
 
 def problem_lines(comparison: Comparison, *, reasons: bool = True) -> Iterator[str]:

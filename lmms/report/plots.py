@@ -78,7 +78,7 @@ class _Axis:
         decimals = decimals_for(row.value, row.stderr, row.low, row.high, n=row.n)
         value = self.number(row.value, decimals, missing="not available")
         if row.low is None or row.high is None:
-            return value, ""
+            return value, "no interval" if self.signed and row.value is not None else ""
         between = " to " if self.signed else " – "
         return value, between.join(self.number(end, decimals) for end in (row.low, row.high))
 
@@ -185,7 +185,9 @@ def _forest_row(row: ForestRow, y: float, axis: _Axis, *, dot: bool) -> Iterator
         )
     if row.value is not None and dot:
         radius = 5.5 if row.role == "metric" else 4.5
-        yield f'<circle class="dot" cx="{axis.x(row.value):.1f}" cy="{y:.1f}" r="{radius}"/>'
+        # A difference of unknown certainty must not look as sure as the others.
+        sure = "dot" if row.low is not None or not axis.signed else "dot hollow"
+        yield f'<circle class="{sure}" cx="{axis.x(row.value):.1f}" cy="{y:.1f}" r="{radius}"/>'
     value, span = axis.texts(row)
     interval = f'<tspan class="range" dx="8">{span}</tspan>' if span else ""
     start = axis.right + _GAP

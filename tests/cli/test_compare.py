@@ -43,6 +43,15 @@ def test_the_table(lmms, runs):
     assert "A right, B wrong" in result.out
 
 
+def test_a_quiet_table(lmms, runs):
+    out = lmms("compare", *runs, "-q", "--fail-if", "* worse 90pp").out
+    assert "\nno difference shown: between" in out or "\nB is" in out
+    assert "open    * worse 90pp" in out
+    for loud in ("only in A", "A answers", "What differs", "\nNote"):
+        assert loud not in out
+    assert "A answers" in lmms("compare", *runs, "-q", "--flips", "1").out
+
+
 def test_json_is_one_document(lmms, runs):
     document = lmms("compare", *runs, "--json", "--all-metrics").json
     assert document["schema"] == "lmms-compare/1"
@@ -197,6 +206,8 @@ def test_the_page_is_written(lmms, runs):
     assert "compare.html" in result.out
     page = Path("compare.html").read_text()
     assert "dummy against dummy" in page
+    assert "One model, set up differently" in page
+    assert "generation.temperature" in page.split("<nav", 1)[0]
     assert page.count('class="card sample"') == 2
     assert "data:image/jpeg" in page, "what the models saw is shown"
 

@@ -12,7 +12,7 @@ SVG = re.compile(r"<(\w+)")
 
 
 def circles(plot: str) -> list[float]:
-    return [float(x) for x in re.findall(r'class="dot" cx="([\d.]+)"', plot)]
+    return [float(x) for x in re.findall(r'class="dot(?: hollow)?" cx="([\d.]+)"', plot)]
 
 
 def test_values_between_zero_and_one_share_that_axis() -> None:
