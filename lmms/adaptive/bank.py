@@ -250,7 +250,7 @@ def check_parameters(a: FloatArray, b: FloatArray, ids: Sequence[object] | None 
 
 
 def check_columns(a: FloatArray, b: FloatArray, *, origin: str | None = None) -> None:
-    """Refuses a bank whose columns look swapped.
+    """Refuses a bank that tells nothing of abilities, or whose columns look swapped.
 
     A few items with a negative discrimination are usual (mislabelled items); a bank full of them
     is none. Fewer of them are difficulties if they are too many and, as difficulties do, have
@@ -263,8 +263,15 @@ def check_columns(a: FloatArray, b: FloatArray, *, origin: str | None = None) ->
         origin: Where the bank came from, for the message.
 
     Raises:
-        BankError: The columns look swapped.
+        BankError: No item discriminates, or the columns look swapped.
     """
+    if not np.any(a):
+        raise BankError(
+            "every discrimination (column 'a') of the item bank is 0: no answer would tell "
+            "anything about ability",
+            origin=origin,
+            allowed="discriminations other than 0",
+        )
     negative, other = float(np.mean(a < 0)), float(np.mean(b < 0))
     exchanged = (
         len(a) >= _FEWEST_JUDGED
@@ -294,7 +301,7 @@ def read_bank(path: str | Path) -> ItemBank:
 
     Raises:
         BankError: The file is missing or empty, lacks a column, has a value that is not a finite
-            number or an id twice, or its columns look swapped.
+            number or an id twice, has no item that discriminates, or its columns look swapped.
     """
     file = Path(path)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmms.cli import console
+from lmms.cli.adaptive_inputs import start_ability
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
 from lmms.cli.values import names, real_number, whole_number, whole_numbers
 from lmms.errors import ConfigError, UnknownNameError
@@ -146,7 +147,7 @@ def _source(arguments: Arguments, protocol: Protocol) -> Source:
                 output_dir=arguments.value("--output-dir") or "outputs",
             ),
         )
-    start = real_number(arguments, "--start-ability")
+    start = start_ability(arguments)
     if start is None:
         return found
     return replace(

@@ -13,7 +13,33 @@ from lmms.errors import ConfigError
 if TYPE_CHECKING:
     from lmms.adaptive.responses import ResponseMatrix
 
+_FARTHEST: Final = 4.0
+"""Abilities are estimated between this and its negative."""
 RESPONSE_FILES: Final = (".jsonl", ".csv")
+
+
+def start_ability(arguments: Arguments, *flags: str) -> float | None:
+    """Returns the ability that the first items are chosen for; None if no flag was given.
+
+    Args:
+        arguments: Of the command.
+        flags: Names of the flag; default `--start-ability`.
+
+    Raises:
+        ConfigError: It is no number, or outside the abilities that are estimated.
+    """
+    for flag in flags or ("--start-ability",):
+        value = real_number(arguments, flag)
+        if value is None:
+            continue
+        if abs(value) > _FARTHEST:
+            raise ConfigError(
+                f"{flag} {value:g} is no ability that is estimated",
+                origin=flag,
+                allowed=f"-{_FARTHEST:g} to {_FARTHEST:g}",
+            )
+        return value
+    return None
 
 
 def read_subjects(arguments: Arguments, *, command: str, example: str) -> ResponseMatrix:

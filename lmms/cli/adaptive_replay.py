@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lmms.cli import console
-from lmms.cli.adaptive_inputs import read_subjects
+from lmms.cli.adaptive_inputs import read_subjects, start_ability
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
 from lmms.cli.values import real_number, whole_number
 from lmms.errors import ConfigError
@@ -19,6 +19,7 @@ _FLAGS = {
     "--max-items": "N",
     "--se": "SE",
     "--estimation": "map, mle or eap",
+    "--start-ability": "ABILITY",
     "--start": "ABILITY",
     "--steps": SWITCH,
     "--task": "TASK",
@@ -47,7 +48,7 @@ def main(words: Sequence[str]) -> int:
         max_items=DEFAULT_MAX_ITEMS if most is None else most,
         se=real_number(arguments, "--se"),
         estimation_method=arguments.value("--estimation") or "map",
-        start_ability=real_number(arguments, "--start") or 0.0,
+        start_ability=start_ability(arguments, "--start-ability", "--start") or 0.0,
     )
     if arguments.has("--json"):
         from lmms.report.jsonable import jsonable

@@ -229,7 +229,8 @@ lmms adaptive replay FILE | RUNS --irt irt.csv
   what an adaptive run would have found, on answers that are there
 
   --max-items N        items asked at most (100); --se SE: stops earlier
-  --estimation map     map, mle or eap; --start ABILITY: of the first item
+  --estimation map     map, mle or eap
+  --start-ability X    for which the first item is chosen
   --steps              every item, answer and ability; --json: always has them
   --task, --metric, --threshold, --output-dir    as above
 

@@ -359,6 +359,10 @@ def origin_of(key: str, source: RunSource, choices: Mapping[str, Any]) -> str:
     for word in reversed(source.words):
         if word.group is None and (key == word.key or key.startswith(word.key + ".")):
             return word.origin
+    # What is wrong with a section as a whole is more likely a word about a part of it.
+    parts = [w for w in source.words if key and w.group is None and w.key.startswith(f"{key}.")]
+    if parts:
+        return parts[-1].origin
     if source.body is not None and early.holds(source.body, key):
         return f"file {source.file} key {key}"
     for group, option in reversed(list(choices.items())):

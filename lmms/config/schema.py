@@ -203,8 +203,8 @@ class SelectorConfig(Section):
     """Standard error of the ability at which a task stops; None: it stops by number alone."""
     estimation: Literal["map", "mle", "eap"] = "map"
     """`BM`, Bayes modal, is another name of map."""
-    start_ability: float = 0.0
-    """Ability that the first documents are chosen for."""
+    start_ability: Annotated[float, Field(ge=-4, le=4)] = 0.0
+    """Ability that the first documents are chosen for; estimates go from -4 to 4."""
     batch_size: PositiveInt | None = None
     """Documents chosen at once; None: what the back end takes at once, at most 8; 1: the classic
     procedure, each document after the answer to the one before."""

@@ -11,12 +11,14 @@ from lmms.config.schema import RunConfig, SelectorConfig
 from lmms.errors import ConfigError, PlanError, UnknownNameError, nearest
 from lmms.models.base import Model
 from lmms.tasks import TaskSpec
+from lmms.tasks.spec import MetricSpec
 
 BANK_SUFFIX: Final = ".irt.csv"
 """A task's own bank lies beside its definition: `mmmu_val.irt.csv`."""
 
 # Choosing many documents at one ability gives away what their answers would have told.
 _LARGEST_BATCH = 8
+_HALF = 0.5
 
 
 def plan_selector(
@@ -149,11 +151,32 @@ def _score_of(selector: SelectorConfig, spec: TaskSpec, repeats: int) -> str:
             allowed=[k for k, m in keys.items() if m.higher_is_better] or None,
             hint="choose another score with selector.metric",
         )
-    if repeats > 1 and selector.threshold is None:
+    _check_threshold(selector, spec, keys[found[0]], repeats)
+    return found[0]
+
+
+def _check_threshold(
+    selector: SelectorConfig, spec: TaskSpec, metric: MetricSpec, repeats: int
+) -> None:
+    """Refuses a threshold that divides nothing, or that a draw of repeated answers reaches."""
+    threshold = selector.threshold
+    if repeats > 1 and (threshold is None or threshold <= _HALF):
+        reached = "" if threshold is None else f"; with {threshold:g} half of them would do"
         raise PlanError(
             f"the score of a document of task {spec.name!r} is a mean over {repeats} repeats, "
-            "neither right nor wrong",
+            f"neither right nor wrong{reached}",
             origin=f"selector={selector.name}",
-            hint="say from where on it is right, e.g. selector.threshold=0.5, or repeats=1",
+            allowed="a threshold above 0.5",
+            hint="selector.threshold=0.51 takes what most answers got right; or repeats=1",
         )
-    return found[0]
+    highest = metric.maximum or 1.0
+    if threshold is None or metric.aggregation != "mean" or 0 < threshold <= highest:
+        return
+    which = "no" if threshold > 0 else "every"
+    raise PlanError(
+        f"with the threshold {threshold:g} {which} score by {metric.name} of task {spec.name!r} "
+        "is right",
+        origin="selector.threshold",
+        allowed=f"above 0 up to {highest:g}",
+        hint=None if metric.maximum else "a task says with `maximum` that its scores go above 1",
+    )

@@ -72,6 +72,15 @@ def test_stops_at_the_standard_error(lmms, bank: ItemBank, answers) -> None:
         assert errors[-1] <= 0.35 < min(errors[:-1])
 
 
+def test_start_abilities_by_both_names(lmms, bank: ItemBank, answers) -> None:
+    written(answers)
+    found = [
+        lmms("adaptive", "replay", "responses.jsonl", "--irt", "irt.csv", *words, "--json").out
+        for words in (("--start", "1.5"), ("--start-ability", "1.5"), ())
+    ]
+    assert found[0] == found[1] != found[2]
+
+
 def test_what_does_not_fit_is_counted(lmms, bank: ItemBank, answers) -> None:
     for given in answers.values():
         given["t/stranger"] = 1
@@ -119,6 +128,8 @@ def test_a_replayed_run_is_the_live_run(lmms) -> None:
         (("--irt", "irt.csv", "--start", "nan"), "--start 'nan' is no number"),
         (("--irt", "irt.csv", "--threshold", "nan"), "--threshold 'nan' is no number"),
         (("--irt", "irt.csv", "--max-items", "2.5"), "'2.5' is no number"),
+        (("--irt", "irt.csv", "--start-ability", "99"), "--start-ability 99 is no ability"),
+        (("--irt", "irt.csv", "--start", "-5"), "--start -5 is no ability"),
         (("--irt", "none.csv"), "none.csv"),
         (("--irt", "other.csv"), "none of the 120 answered items is in the bank"),
     ],

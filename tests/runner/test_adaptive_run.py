@@ -335,7 +335,16 @@ def test_scores_between_need_a_threshold(bed: Bed, monkeypatch: pytest.MonkeyPat
         (["selector=adaptive", "selector.irt.other=x.csv"], "selector.irt names 'other'"),
         (["selector=adaptive", "BANK", "selector.metric=acc"], "unknown metric of task sums"),
         (["selector=adaptive", "BANK", "repeats=3"], "a mean over 3 repeats"),
+        (["selector=adaptive", "BANK", "repeats=4", "selector.threshold=0.5"], "half of them"),
+        (["selector=adaptive", "BANK", "selector.threshold=2"], "threshold 2 no score by exact"),
+        (["selector=adaptive", "BANK", "selector.threshold=0"], "threshold 0 every score by"),
+        (["selector=adaptive", "BANK", "selector.start_ability=99"], "start_ability cannot be 99"),
+        (["selector=adaptive", "FLAT"], "every discrimination (column 'a') of the item bank is 0"),
         (["selector=adaptive", "BANK", "selector.min_items=200"], "min_items=200 is above"),
+        (
+            ["selector=adaptive", "BANK", "selector.min_items=200"],
+            "from: command line override selector.min_items=200",
+        ),
         (["selector=adaptive", "BANK", "selector.se=0"], "selector.se cannot be 0"),
         (["selector=adaptive", "BANK", "selector.estimation=mean"], "selector.estimation cannot"),
         (["selector=adaptiv"], "adaptiv"),
@@ -343,7 +352,10 @@ def test_scores_between_need_a_threshold(bed: Bed, monkeypatch: pytest.MonkeyPat
 )
 def test_wrong_words(bed: Bed, words: list[str], message: str) -> None:
     bed.task()
-    words = [bank_of(bed) if word == "BANK" else word for word in words]
+    flat = bed.folder / "flat.csv"
+    flat.write_text("item_id,a,b\nsums/q0,0,1\nsums/q1,0,-1\n", "utf-8")
+    banks = {"BANK": bank_of(bed), "FLAT": f"selector.irt={flat}"}
+    words = [banks.get(word, word) for word in words]
     with pytest.raises(LmmsError) as caught:
         lmms.plan(bed.words(*words))
     assert message in str(caught.value)
