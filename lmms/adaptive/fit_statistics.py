@@ -20,6 +20,8 @@ LOW_DISCRIMINATION = 0.35
 """Such an item never has more information than 0.03: 33 of them make one unit. Answers by chance
 give about this, since the prior of log a knows no zero."""
 _CLEARLY_NEGATIVE_Z = -2.0
+_CLEARLY_LOW_Z = 2.0
+"""Standard errors by which a discrimination is below that of the middle item."""
 MISFIT_Z = 3.0
 MISFIT_MEAN_SQUARE = 1.2
 """Mean squares from here on, and standardised ones, mean answers that the curve does not explain;
@@ -136,30 +138,51 @@ def _deviate(mean_square: FloatArray, spread: FloatArray) -> FloatArray:
 
 
 def suspicious_items(fitted: FittedBank, fit: ItemFit) -> list[SuspiciousItem]:
-    """Returns the items that somebody should look at, those with most reasons first."""
-    bank = fitted.bank
-    all_right, all_wrong = set(fitted.all_right), set(fitted.all_wrong)
+    """Returns the items that somebody should look at: negative ones, then misfits, then dull ones.
+
+    Items that all or none solve are not among them: they are easy or hard, which is no fault.
+    """
     found = []
-    for position, item in enumerate(bank.ids):
-        reasons = []
-        a = float(bank.a[position])
-        clearly = fit.item_rest[position] * fit.n[position] ** 0.5 < _CLEARLY_NEGATIVE_Z
-        if a < 0 and clearly:
-            reasons.append(f"negative discrimination (a = {a:.2f}): probably mislabelled")
-        elif abs(a) < LOW_DISCRIMINATION and fitted.model == "2pl":
-            reasons.append(f"hardly discriminates (a = {a:.2f})")
-        elif a < 0:
-            reasons.append(f"negative discrimination (a = {a:.2f}): mislabelled, or chance")
-        for name, square, z in (
-            ("infit", fit.infit[position], fit.infit_z[position]),
-            ("outfit", fit.outfit[position], fit.outfit_z[position]),
-        ):
-            if z > MISFIT_Z and square > MISFIT_MEAN_SQUARE:
-                reasons.append(f"misfit ({name} {square:.2f}, z = {z:.1f})")
-        if item in all_right:
-            reasons.append("everybody solves it")
-        if item in all_wrong:
-            reasons.append("nobody solves it")
-        if reasons:
-            found.append(SuspiciousItem(item, tuple(reasons)))
-    return sorted(found, key=lambda s: -len(s.reasons))
+    for position, item in enumerate(fitted.bank.ids):
+        misfits = list(_misfits(fit, position))
+        rank, slope = _slope(fitted, fit, position)
+        if slope or misfits:
+            reasons = (*([slope] if slope else []), *misfits)
+            found.append((min(rank, 1 if misfits else 3), -len(reasons), item, reasons))
+    return [SuspiciousItem(item, reasons) for *_, item, reasons in sorted(found, key=_by_rank)]
+
+
+def _by_rank(found: tuple[int, int, str, tuple[str, ...]]) -> tuple[int, int]:
+    return found[0], found[1]
+
+
+def _slope(fitted: FittedBank, fit: ItemFit, position: int) -> tuple[int, str]:
+    """Says what is wrong with a discrimination and how grave that is, 0 most; "" is nothing.
+
+    The sign is told by the item-rest correlation in units of its standard error, since the
+    parameter's own error is that of a discrimination whose sign is known. An item that none or all
+    solve has no discrimination to speak of.
+    """
+    a = float(fitted.bank.a[position])
+    if fitted.model == "1pl" or np.isnan(fit.item_rest[position]):
+        return 3, ""
+    z = float(fit.item_rest[position]) * float(fit.n[position]) ** 0.5
+    stderr = 0.0 if fitted.bank.stderr_a is None else float(fitted.bank.stderr_a[position])
+    shown = f"a = {a:.2f} ± {stderr:.2f}"
+    if a < 0 and z < _CLEARLY_NEGATIVE_Z:
+        return 0, f"negative discrimination ({shown}): probably mislabelled"
+    if a <= -LOW_DISCRIMINATION:
+        return 1, f"negative discrimination ({shown}): mislabelled, or chance"
+    typical = float(np.median(np.abs(fitted.bank.a)))
+    if a < LOW_DISCRIMINATION and abs(a) + _CLEARLY_LOW_Z * stderr < typical:
+        return 2, f"hardly discriminates ({shown})"
+    return 3, ""
+
+
+def _misfits(fit: ItemFit, position: int) -> Iterator[str]:
+    for name, square, z in (
+        ("infit", fit.infit[position], fit.infit_z[position]),
+        ("outfit", fit.outfit[position], fit.outfit_z[position]),
+    ):
+        if z > MISFIT_Z and square > MISFIT_MEAN_SQUARE:
+            yield f"misfit ({name} {square:.2f}, z = {z:.1f})"

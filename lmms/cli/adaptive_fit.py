@@ -144,7 +144,7 @@ def _print(fitted: FittedBank, suspicious: Sequence[SuspiciousItem], seconds: fl
                 "rounds": f"{fitted.iterations}, {ended}, {seconds:.2f} s",
                 "abilities": f"SD {fitted.ability_sd:.2f}, reliability "
                 + ("not available" if reliability is None else f"{reliability:.3f}"),
-                "suspicious": console.some(len(suspicious), "item"),
+                "suspicious": _counted(suspicious),
             }
         )
     )
@@ -154,6 +154,14 @@ def _print(fitted: FittedBank, suspicious: Sequence[SuspiciousItem], seconds: fl
         print(console.table(("Item", "Why"), rows))
         if len(suspicious) > _SHOWN_SUSPICIOUS:
             print(f"… and {len(suspicious) - _SHOWN_SUSPICIOUS} more: --json or --report")
+
+
+def _counted(suspicious: Sequence[SuspiciousItem]) -> str:
+    """Counts the items by what is gravest about each."""
+    kinds = {"negative": "negative", "misfit": "misfitting", "hardly": "hardly discriminating"}
+    first = [item.reasons[0].split(" ")[0] for item in suspicious]
+    parts = [f"{first.count(kind)} {word}" for kind, word in kinds.items() if kind in first]
+    return console.some(len(suspicious), "item") + (f": {', '.join(parts)}" if parts else "")
 
 
 def _left_out(fitted: FittedBank, arguments: Arguments) -> str:
