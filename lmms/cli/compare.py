@@ -128,10 +128,10 @@ def _print(
     print(console.fields(dict(wording.heading_lines(comparison))))
     print()
     print(terminal_table(wording.comparison_table(comparison)))
-    print()
     if len(comparison.rows) == 1:
-        print(console.bold("".join(wording.verdict_lines(comparison))))
+        print("\n" + console.bold("".join(wording.verdict_lines(comparison))))
     if not quiet:
+        print()
         print(console.dim(wording.reading_line(comparison)))
         _print_lines("Note", wording.problem_lines(comparison))
     _print_lines("Gates", _gate_lines(comparison))

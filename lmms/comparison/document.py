@@ -8,6 +8,7 @@ from typing import Any
 from lmms.comparison.compare import Comparison, TaskComparison
 from lmms.comparison.effects import MetricComparison
 from lmms.comparison.sides import Side
+from lmms.comparison.verdicts import verdict
 from lmms.comparison.wording import answer_text, problem_lines, repeated_answers
 from lmms.report.jsonable import jsonable
 from lmms.types import Sample
@@ -37,7 +38,8 @@ def comparison_document(comparison: Comparison, *, flips: int | None = None) -> 
             "tests": sum(row.p_value is not None for row in comparison.rows),
             "cluster": options.cluster,
             "pair_by": options.pair_by,
-            "results": [_row(row) for row in comparison.rows],
+            "max_lost": options.max_lost,
+            "results": [_row(row, options.max_lost) for row in comparison.rows],
             "pairs": {label: _pairs(task) for label, task in comparison.tasks.items()},
             "flips": [entry for row in comparison.rows for entry in _flips(comparison, row, flips)],
             "settings": [asdict(found) for found in comparison.settings],
@@ -59,8 +61,9 @@ def _side(side: Side) -> dict[str, Any]:
     }
 
 
-def _row(row: MetricComparison) -> dict[str, Any]:
-    return asdict(row) | {"warnings": list(row.warnings)}
+def _row(row: MetricComparison, max_lost: float) -> dict[str, Any]:
+    told = {"verdict": verdict(row, max_lost=max_lost), "warnings": list(row.warnings)}
+    return asdict(row) | {"lost": row.lost} | told
 
 
 def _pairs(task: TaskComparison) -> dict[str, Any]:

@@ -73,6 +73,8 @@ def test_the_document_has_everything(comparison):
     assert len(document["flips"]) == result["better"] + result["worse"]
     assert {flip["direction"] for flip in document["flips"]} == {"better", "worse"}
     assert document["flips"][0]["a"]["answer"] == "right"
+    assert result["lost"] == result["failed"] == 1
+    assert result["verdict"].startswith("no difference shown")
     assert document["closed"] is True
     assert [gate["closed"] for gate in document["gates"]] == [False, True]
     assert len(comparison_document(comparison, flips=1)["flips"]) == 2
