@@ -30,7 +30,7 @@ from typing import Literal, TypeAlias, get_args
 
 from lmms.comparison.effects import CORRECTIONS, MAX_LOST, Correction, MetricComparison, lost_text
 from lmms.errors import ConfigError, UnknownNameError, nearest
-from lmms.statistics import t_quantile
+from lmms.statistics import t_quantile, tango_lower
 
 Direction: TypeAlias = Literal["worse", "better", "different", "maybe-worse"]
 _DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -242,12 +242,17 @@ def _lower_end(row: MetricComparison, alpha: float) -> float | None:
 
     Where scores from 0 to 1 are the same in all n pairs (or clusters of pairs), a share of
     1 - alpha^(1/n) may differ and go unseen, and no pair loses more than 1: the exact end for no
-    event in n trials.
+    event in n trials. Where few 0/1 scores differ, Student's t is too hopeful and the score test of
+    paired shares is not, so the lower of the two ends is taken.
     """
     if row.gain is None:
         return None
     if row.stderr and row.degrees:
-        return row.gain - t_quantile(1 - alpha, row.degrees) * row.stderr
+        end = row.gain - t_quantile(1 - alpha, row.degrees) * row.stderr
+        # It asks for less than half; a confidence of at most one half is no proof anyway.
+        if row.binary and alpha < 0.5:
+            end = min(end, tango_lower(row.better, row.worse, row.n, alpha=alpha))
+        return end
     if row.unit and not row.better and not row.worse:
         return float(alpha ** (1 / (row.clusters or row.n))) - 1
     return None

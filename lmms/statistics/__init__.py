@@ -48,6 +48,7 @@ from lmms.statistics.multiplicity import (
     benjamini_yekutieli,
     holm,
 )
+from lmms.statistics.noninferiority import tango_lower
 from lmms.statistics.paired import (
     McNemar,
     PairedDifference,
@@ -161,6 +162,7 @@ __all__ = [
     "t_distribution",
     "t_interval",
     "t_quantile",
+    "tango_lower",
     "variance_degrees",
     "variance_interval",
     "t_survival",

@@ -275,3 +275,12 @@ def test_what_is_harmless_must_be_said(text, message):
     with pytest.raises(ConfigError, match=message) as caught:
         parse_gate(text)
     assert caught.value.allowed.endswith('"* maybe-worse 1pp"')
+
+
+@pytest.mark.parametrize(("losses", "closed"), [(1, False), (2, True)])
+def test_few_flips_are_no_proof(sides, losses, closed):
+    # Of true losses of 1 % one would see at most 2 of 500 in 12 % of cases, at most 1 in 4 %.
+    a = [1.0] * 500
+    b = [float(i >= losses) for i in range(500)]
+    compared = compare_runs(*sides(a, b), ComparisonOptions(gates=("quiz maybe-worse 1pp",)))
+    assert compared.closed is closed
