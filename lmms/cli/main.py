@@ -53,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        return _help(words[1] if len(words) > 1 else "")
+        return _help(words[1] if len(words) > 1 else "", words[2:])
     if words[0] in ("--version", "-V"):
         words[0] = "version"
     command, rest = (words[0], words[1:]) if words[0] in COMMANDS else ("run", words)
     if _asks_for_help(rest):
-        return _help(command)
+        return _help(command, rest)
     _refuse_bare_word(words[0])
     import importlib
 
@@ -70,9 +70,12 @@ def _asks_for_help(words: Sequence[str]) -> bool:
     return "--help" in flags or "-h" in flags
 
 
-def _help(command: str) -> int:
+def _help(command: str, rest: Sequence[str]) -> int:
+    """Prints the help of a command, or of its subcommand where that has its own."""
     from lmms.cli.help import TEXTS
 
+    if rest and f"{command} {rest[0]}" in TEXTS:
+        command = f"{command} {rest[0]}"
     if command not in TEXTS:
         raise _unknown_command(command)
     print(TEXTS[command], end="")

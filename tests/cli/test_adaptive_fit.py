@@ -204,6 +204,12 @@ def test_every_subcommand_is_there_and_in_the_help(lmms) -> None:
     from lmms.cli.adaptive import SUBCOMMANDS
 
     text = lmms("adaptive", "--help").out
+    assert len(text.splitlines()) < 20
     for name, module in SUBCOMMANDS.items():
         assert callable(importlib.import_module(f"lmms.cli.{module}").main)
         assert f"lmms adaptive {name}" in text
+        own = lmms("adaptive", name, "--help").out
+        assert own.startswith(f"lmms adaptive {name} ")
+        assert own == lmms("help", "adaptive", name).out
+        for other in set(SUBCOMMANDS) - {name}:
+            assert f"lmms adaptive {other}" not in own
