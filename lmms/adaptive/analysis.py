@@ -111,6 +111,8 @@ class Analysis:
     qualities: tuple[MethodQuality, ...]
     contrasts: tuple[Contrast, ...]
     savings: tuple[Saving, ...]
+    simulated: bool = False
+    """Whether the answers are made up."""
 
     def overall(self) -> tuple[MethodQuality, ...]:
         """Returns the qualities over all benchmarks."""
@@ -125,6 +127,7 @@ def analyse(
     draws: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
+    simulated: bool = False,
 ) -> Analysis:
     """Analyses an experiment; the formulas are in the module's text.
 
@@ -135,6 +138,7 @@ def analyse(
         draws: Bootstrap draws.
         seed: Of the bootstrap.
         confidence: Coverage of the intervals.
+        simulated: Whether the answers are made up, for the reader.
 
     Raises:
         UnknownNameError: A pair names a benchmark that the experiment has not.
@@ -170,6 +174,7 @@ def analyse(
         ),
         contrasts=tuple(_contrasts({e: m for (e, b), m in found.items() if b is None}, bootstrap)),
         savings=tuple(_savings(table, bootstrap)),
+        simulated=simulated,
     )
 
 

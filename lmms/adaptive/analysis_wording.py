@@ -16,6 +16,11 @@ METHOD_NAMES = {
     "fluid_benchmarking": "Fluid",
 }
 
+SIMULATED = (
+    "simulated: the answers follow the 2PL model that adaptive selection assumes, which answers of "
+    "real models need not"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class MeasureText:
@@ -73,6 +78,8 @@ def shown_measures(qualities: Sequence[MethodQuality]) -> list[str]:
 
 def heading_lines(analysis: Analysis) -> Iterator[tuple[str, str]]:
     """Gives what was analysed."""
+    if analysis.simulated:
+        yield "data", SIMULATED
     yield "models", ", ".join(analysis.models)
     yield "checkpoints", f"{analysis.checkpoints:,} in all"
     yield "benchmarks", ", ".join(analysis.benchmarks)

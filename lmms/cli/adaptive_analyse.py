@@ -62,7 +62,8 @@ def _analysis(arguments: Arguments, path: Path) -> Analysis:
     draws = whole_number(arguments, "--draws")
     confidence = real_number(arguments, "--confidence")
     curves = curves_of(read_rows(path))
-    pairs = read_facts(path).get("pairs", []) if not named else [_pair(text) for text in named]
+    facts = read_facts(path)
+    pairs = [_pair(text) for text in named] if named else facts.get("pairs", [])
     return analyse(
         curves,
         pairs=pairs,
@@ -70,6 +71,7 @@ def _analysis(arguments: Arguments, path: Path) -> Analysis:
         draws=_DEFAULT_DRAWS if draws is None else draws,
         seed=whole_number(arguments, "--seed") or 0,
         confidence=0.95 if confidence is None else confidence,
+        simulated=facts.get("source", {}).get("kind") == "simulated",
     )
 
 

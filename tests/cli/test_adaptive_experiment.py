@@ -66,6 +66,8 @@ def test_tables_become_rows_and_rows_an_analysis(lmms: Run, results: Path) -> No
         for ending in ("jsonl", "parquet")
     ]
     assert both[0] == both[1]
+    assert both[0]["simulated"] is False
+    assert "simulated" not in shown.out + Path("page.html").read_text()
     assert both[0]["models"] == ["olmo1-7b", "pythia-3b"]
 
 
@@ -84,6 +86,9 @@ def test_the_simulation_needs_no_files(lmms: Run) -> None:
     made = lmms("adaptive", "experiment", "--simulated", *words, "--sizes", "10", "--json")
     assert made.json["rows"] == 400
     assert made.json["source"]["banks"] == "fitted"
+    told = lmms("adaptive", "analyse", made.json["parquet"], "--html", "page.html")
+    for text in (told.out, Path("page.html").read_text()):
+        assert "simulated: the answers follow the 2PL model" in text
     shown = lmms("adaptive", "analyse", made.json["parquet"], "--json").json
     quality = {(q["method"], q["items"]): q for q in shown["qualities"] if q["benchmark"] is None}
     fluid, random = quality["fluid_benchmarking", 10], quality["random_ability", 10]
