@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Final
 
 from lmms.report.digits import decimals_for, fixed
@@ -123,11 +124,7 @@ def _facts(task: TaskResult, block: Mapping[str, Any]) -> Iterator[tuple[str, st
         ability += f" ± {fixed(block['stderr'], decimals)}"
     yield "ability", ability
     if predicted := block.get("predicted"):
-        value, low, high = (predicted[k] for k in ("value", "low", "high"))
-        places = decimals_for(value, predicted["stderr"], low, high)
-        shown = f"{fixed(value, places)} [{fixed(low, places)}, {fixed(high, places)}]"
-        shown += f" {_coverage(predicted)}"
-        yield str(predicted["metric"]).replace("_", " ", 1), shown
+        yield _predicted_name(predicted), f"{_predicted_value(predicted)} {_coverage(predicted)}"
     total = block.get("n_documents")
     asked = block.get("n_asked", 0)
     yield "asked", f"{asked:,} of {counted(total, 'document')}" if total else f"{asked:,} so far"
@@ -138,6 +135,33 @@ def _facts(task: TaskResult, block: Mapping[str, Any]) -> Iterator[tuple[str, st
         yield "left out", ", ".join(f"{n:,} {words}" for words, n in left.items())
     if reason := block.get("stopped_because"):
         yield "stopped because", _STOPS.get(reason, str(reason))
+    if bank := block.get("bank"):
+        yield "item bank", _bank(bank, block.get("n_bank"))
+
+
+def _bank(bank: Mapping[str, Any], items: int | None) -> str:
+    parts = [] if items is None else [counted(items, "item")]
+    if (subjects := bank.get("n_subjects")) is not None:
+        parts.append(f"from {counted(subjects, 'subject')}")
+    name = PurePath(str(bank.get("path", ""))).name
+    return f"{name} ({' '.join(parts)})" if parts else name
+
+
+def headline_lines(block: Mapping[str, Any]) -> Iterator[str]:
+    """Gives what stands below the ability at the top of a page: the score it predicts."""
+    if predicted := block.get("predicted"):
+        yield f"{_predicted_name(predicted)} {_predicted_value(predicted)}"
+        yield _coverage(predicted)
+
+
+def _predicted_name(predicted: Mapping[str, Any]) -> str:
+    return str(predicted["metric"]).replace("_", " ", 1)
+
+
+def _predicted_value(predicted: Mapping[str, Any]) -> str:
+    value, low, high = (predicted[k] for k in ("value", "low", "high"))
+    places = decimals_for(value, predicted["stderr"], low, high)
+    return f"{fixed(value, places)} [{fixed(low, places)}, {fixed(high, places)}]"
 
 
 def _coverage(predicted: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lmms.report.adaptive import NOT_COMPARABLE, AdaptiveView, adaptive_view
+from lmms.report.adaptive import NOT_COMPARABLE, AdaptiveView, adaptive_view, headline_lines
 from lmms.report.efficiency import efficiency_view
 from lmms.report.groups import group_lines, groups_table
 from lmms.report.jsonable import dumps
@@ -65,6 +65,8 @@ class Headline:
     n: int
     verdicts: tuple[tuple[Verdict, str, int], ...]
     bar: str
+    more: tuple[str, ...] = ()
+    """Further lines, in place of the bar where the shares of verdicts are no score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,19 @@ def _run_facts(run: RunResult) -> Iterator[tuple[str, str]]:
 
 def _headline(task: TaskResult, chooser: SampleChooser | None) -> Headline:
     metric = next((m for m in task.metrics if m.value is not None), None)
-    value, _, interval = metric_cells(metric) if metric else ("–", "–", "–")
+    value, stderr, interval = metric_cells(metric) if metric else ("–", "–", "–")
+    if task.adaptive:
+        # The documents were chosen to be answered rightly every other time.
+        return Headline(
+            label=task.label,
+            metric=_metric_name(metric) if metric else "",
+            value=value if stderr == "–" else f"{value} ± {stderr}",
+            interval=interval,
+            n=metric.n if metric else task.n_effective,
+            verdicts=(),
+            bar="",
+            more=tuple(headline_lines(task.adaptive)),
+        )
     counts = chooser.counts if chooser else {}
     verdicts = tuple((v, VERDICT_WORDS[v], counts[v]) for v in VERDICTS if counts.get(v))
     segments = [Segment(f"v-{v}", n, f"{counted(n, 'sample')} {word}") for v, word, n in verdicts]

@@ -44,6 +44,8 @@ def task(**changes: Any) -> TaskResult:
         "left_out": {"without_parameters": 1200, "changed": 0, "failed": 2, "unscored": 0},
         "stopped_because": "se",
         "right_if": {"metric": "acc,strict", "from": None},
+        "n_bank": 500,
+        "bank": {"path": "banks/t.irt.csv", "n_subjects": 41},
         "trajectory": [step(i) for i in range(4)],
         **changes,
     }
@@ -65,7 +67,8 @@ def test_a_line_says_what_came_of_it() -> None:
         "t: ability 0.52 ± 0.15; predicted acc 0.624 [0.565, 0.680] of the 500 documents in the "
         "bank, not of all 1,700; asked 60 of 500 documents; "
         "saved 88%; left out 1,200 without parameters, 2 failed; "
-        "stopped because the standard error was small enough"
+        "stopped because the standard error was small enough; "
+        "item bank t.irt.csv (500 items from 41 subjects)"
     ]
 
 

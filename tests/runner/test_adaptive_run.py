@@ -167,7 +167,13 @@ def test_what_is_written(bed: Bed, half_right: None) -> None:
     assert "predicted for 40 of 45 documents; 5 have no item parameters: " in report
     assert (found["predicted"]["n_items"], found["predicted"]["n_documents"]) == (40, 45)
     assert "no score of the benchmark" in report
+    assert "item bank irt.csv (40 items)" in report
     page = (folder / "report.html").read_text()
+    top = page[page.index('<div class="headlines">') : page.index('id="results"')]
+    assert "± " in top
+    assert "predicted exact_match_in_bank" in top
+    assert "of the 40 documents in the bank, not of all 45" in top
+    assert "v-right" not in top
     assert page.count('aria-label="ability of the model in ') == 1
     assert page.count("; difficulty ") == 12
     for step in found["trajectory"]:
