@@ -167,8 +167,8 @@ lmms compare A B: is B better than A on the same documents?
            value; 0.01: in the metric's own unit
            TASK [METRIC] maybe-worse MARGIN
            closes unless the runs show that B is not worse by MARGIN or more:
-           with the one-sided interval of --confidence, Bonferroni over the
-           gates' rows. Too few samples close it, too: lmms power says how many
+           with the one-sided interval of --confidence. Too few samples close
+           it, too: lmms power says how many
     Any other gate closes where B is worse (better, different) by at least
     MARGIN and the two-sided p is below ALPHA; what is left out is not asked. p
     is adjusted over the rows that gates ask about, not over all that are shown.
