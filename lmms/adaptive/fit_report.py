@@ -166,7 +166,7 @@ def _facts(fitted: FittedBank) -> Iterator[tuple[str, str]]:
     yield "Responses", f"{int((fitted.responses.values != MISSING).sum()):,}"
     yield "Rounds", f"{fitted.iterations}" + ("" if fitted.converged else ", not converged")
     yield "SD of abilities", f"{fitted.ability_sd:.2f}"
-    yield "Reliability", "not available" if reliability is None else f"{reliability:.3f}"
+    yield "Reliability (KR-20)", "not available" if reliability is None else f"{reliability:.3f}"
     yield "Scale", "of Fluid Benchmarking" if fitted.compat else "abilities are N(0, 1)"
 
 

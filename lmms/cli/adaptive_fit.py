@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmms.cli import console
-from lmms.cli.adaptive_inputs import read_subjects
+from lmms.cli.adaptive_inputs import RESPONSE_FILES, read_subjects
 from lmms.cli.adaptive_outputs import check_outputs
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
 from lmms.cli.values import whole_number
@@ -84,7 +84,10 @@ def _page(
 ) -> str:
     from lmms.adaptive.fit_report import html_report
 
-    title = arguments.value("--task") or Path(arguments.words[0]).stem
+    source = Path(arguments.words[0])
+    tasks = {item.partition("/")[0] for item in fitted.bank.ids}
+    of_runs = source.suffix.lower() not in RESPONSE_FILES and len(tasks) == 1
+    title = next(iter(tasks)) if of_runs else source.stem
     return html_report(fitted, fit, suspicious, title=title)
 
 
@@ -143,7 +146,7 @@ def _print(fitted: FittedBank, suspicious: Sequence[SuspiciousItem], seconds: fl
                 "model": f"{fitted.model}, scale: {scale}",
                 "rounds": f"{fitted.iterations}, {ended}, {seconds:.2f} s",
                 "abilities": f"SD {fitted.ability_sd:.2f}, reliability "
-                + ("not available" if reliability is None else f"{reliability:.3f}"),
+                + ("not available" if reliability is None else f"{reliability:.3f} (KR-20)"),
                 "suspicious": _counted(suspicious),
             }
         )

@@ -38,7 +38,7 @@ def test_table_bank_and_page(lmms, responses: Path, tmp_path: Path) -> None:
     result = lmms("adaptive", "fit", str(responses), "-o", "irt.csv", "--report", "fit.html")
     assert result.code == 0, result.err
     assert re.search(r"subjects +60\n", result.out)
-    assert re.search(r"abilities +SD 0\.\d+, reliability 0\.\d+\n", result.out)
+    assert re.search(r"abilities +SD 0\.\d+, reliability 0\.\d+ \(KR-20\)\n", result.out)
     assert "t/0   negative discrimination" in result.out
     assert "39 items in irt.csv; 1 item of negative discrimination left out" in result.out
     bank = read_bank("irt.csv")
@@ -107,7 +107,10 @@ def test_runs(lmms) -> None:
     assert result.code == 2
     assert "no bank was written: the subjects differ no more than chance" in result.err
     assert not Path("irt.csv").exists()
-    assert lmms(*fit, "--force").code == 0
+    assert lmms(*fit, "--force", "--report", "fit.html").code == 0
+    page = Path("fit.html").read_text("utf-8")
+    assert "<title>hellaswag: item response model</title>" in page
+    assert "differ no more than chance" in page
     assert read_bank("irt.csv").digests is not None
     result = lmms("adaptive", "fit", *runs)
     assert result.code == 2
