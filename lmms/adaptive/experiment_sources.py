@@ -36,7 +36,7 @@ class Source:
         benchmarks: In the order in which random subsets are drawn.
         facts: What they are, for the protocol's file.
         pairs: Benchmarks that measure the same skill.
-        notices: What was left out.
+        notices: What was left out, and what is odd about the answers.
     """
 
     benchmarks: tuple[BenchmarkResponses, ...]
@@ -218,7 +218,7 @@ def runs_source(
         )
         benchmark, remarks = _of_task(answers, [labels[i] for i in order], parameters, wanted)
         found.append(benchmark)
-        notices += remarks
+        notices += [*answers.notes, *remarks]
     return Source(tuple(found), {"kind": "runs", "runs": len(order)}, notices=tuple(notices))
 
 

@@ -38,13 +38,14 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError("lmms adaptive replay needs an item bank", origin="--irt", hint=_EXAMPLE)
     responses = read_subjects(arguments, command="adaptive replay", example=_EXAMPLE)
 
-    from lmms.adaptive.bank import read_bank
+    from lmms.adaptive.bank import doubt_of, read_bank
     from lmms.adaptive.replaying import DEFAULT_MAX_ITEMS, replay
 
+    bank = read_bank(bank_file)
     most = whole_number(arguments, "--max-items")
     subjects, joined = replay(
         responses,
-        read_bank(bank_file),
+        bank,
         max_items=DEFAULT_MAX_ITEMS if most is None else most,
         se=real_number(arguments, "--se"),
         estimation_method=arguments.value("--estimation") or "map",
@@ -55,7 +56,8 @@ def main(words: Sequence[str]) -> int:
 
         console.print_json(jsonable(_document(subjects, joined)))
         return 0
-    for text in _left_out(joined):
+    doubt = doubt_of(bank.median_subjects)
+    for text in [*_left_out(joined), *([doubt] if doubt else [])]:
         console.print_note(text)
     _print(subjects, arguments)
     return 0

@@ -87,6 +87,20 @@ def test_items_with_few_answers_are_left_out(lmms, tmp_path: Path) -> None:
     assert "t/7" not in read_bank("irt.csv")
 
 
+def test_groups_of_subjects_without_common_items_make_no_bank(lmms, tmp_path: Path) -> None:
+    lines = answers()
+    for number, line in enumerate(lines):
+        half = range(20) if number < 30 else range(20, 40)
+        line["responses"] = {f"t/{i}": line["responses"][f"t/{i}"] for i in half}
+    file = tmp_path / "responses.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    result = lmms("adaptive", "fit", str(file), "-o", "irt.csv")
+    assert result.code == 2
+    assert "no bank was written" in result.err
+    assert "2 groups without common items" in result.err
+    assert lmms("adaptive", "fit", str(file)).code == 0
+
+
 def test_few_subjects_are_warned_about(lmms, tmp_path: Path) -> None:
     file = tmp_path / "responses.jsonl"
     file.write_text("\n".join(map(json.dumps, answers(12))), "utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ def test_stops_at_the_standard_error(lmms, bank: ItemBank, answers) -> None:
     for subject in json.loads(result.out)["subjects"]:
         errors = [step["stderr"] for step in subject["steps"]]
         assert errors[-1] <= 0.35 < min(errors[:-1])
+
+
+def test_a_bank_of_few_subjects_is_doubted(lmms, bank: ItemBank, answers) -> None:
+    written(answers)
+    write_bank("few.csv", replace(bank, n_subjects=np.full(len(bank), 7.0)))
+    result = lmms("adaptive", "replay", "responses.jsonl", "--irt", "few.csv")
+    assert "the item bank rests on 7 subjects" in result.err
+    assert "rests on" not in lmms("adaptive", "replay", "responses.jsonl", "--irt", "irt.csv").err
 
 
 def test_start_abilities_by_both_names(lmms, bank: ItemBank, answers) -> None:
