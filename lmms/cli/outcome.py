@@ -145,6 +145,11 @@ def print_result(result: RunResult) -> None:
     lines = adaptive_lines(result)
     if lines:
         print("\n" + "\n".join(lines))
+    # What limits a predicted score is read beside it, not only in the report.
+    for task in result.tasks.values():
+        for warning in task.warnings if task.adaptive else ():
+            if warning not in result.raw.get("notes", ()):
+                console.print_note(f"warning: {task.label}: {warning}")
     folder = Path(result.path)
     files = {n: folder / n for n in ("report.html", "results.json") if (folder / n).exists()}
     if files:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lmms.adaptive.ability import estimate_ability
-from lmms.adaptive.bank import ItemBank, write_bank
+from lmms.adaptive.bank import ItemBank, read_bank, write_bank
 from lmms.adaptive.fluid import fluid_benchmarking
 
 ITEMS = 120
@@ -71,6 +71,16 @@ def test_stops_at_the_standard_error(lmms, bank: ItemBank, answers) -> None:
     for subject in json.loads(result.out)["subjects"]:
         errors = [step["stderr"] for step in subject["steps"]]
         assert errors[-1] <= 0.35 < min(errors[:-1])
+
+
+def test_a_part_of_the_documents_is_warned_about_on_the_terminal(lmms) -> None:
+    known = read_bank(ROOT / "tasks/irt_items/irt_items.irt.csv")
+    write_bank("part.csv", replace(known.subset(range(200)), n_subjects=np.full(200, 9.0)))
+    words = ("model=dummy", "task=irt_items", "selector=adaptive", "selector.irt=part.csv")
+    result = lmms(*words, "selector.max_items=10", "output.html=false", "--quiet")
+    assert "warning: irt_items: predicted for 200 of 500 documents" in result.err
+    assert "of the 200 documents in the bank, not of all 500" in result.out
+    assert result.err.count("the item bank rests on 9 subjects") == 1
 
 
 def test_a_bank_of_few_subjects_is_doubted(lmms, bank: ItemBank, answers) -> None:
