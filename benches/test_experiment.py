@@ -10,12 +10,12 @@ import json
 import time
 from pathlib import Path
 
-from lmms.adaptive.analysis import analyse
-from lmms.adaptive.curves import curves_of
-from lmms.adaptive.experiment import Protocol, run_experiment
-from lmms.adaptive.experiment_files import protocol_facts, read_facts, read_rows, write_experiment
-from lmms.adaptive.experiment_sources import Selection, simulated_source
-from lmms.adaptive.history import simulate_history
+from lmms.adaptive.experiments.analysis import analyse
+from lmms.adaptive.experiments.curves import curves_of
+from lmms.adaptive.experiments.files import protocol_facts, read_facts, read_rows, write_experiment
+from lmms.adaptive.experiments.history import simulate_history
+from lmms.adaptive.experiments.protocol import Protocol, run_experiment
+from lmms.adaptive.experiments.sources import Selection, simulated_source
 
 CLAIM_SECONDS = 60.0
 OUT = Path(__file__).parent / "out"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         SettingError,
         UnknownMethodError,
     )
-    from lmms.adaptive.fitting import FittedBank, fit_bank
+    from lmms.adaptive.fitting.fit import FittedBank, fit_bank
     from lmms.adaptive.fluid import (
         Trajectory,
         TrajectoryTable,
@@ -73,7 +73,7 @@ _HOMES = {
         "read_scores",
     ),
     "prediction": ("PredictedScore", "predict_score"),
-    "fitting": ("FittedBank", "fit_bank"),
+    "fitting.fit": ("FittedBank", "fit_bank"),
     "responses": ("ResponseMatrix", "read_responses", "responses_from_runs"),
     "session": ("AdaptiveSession", "Step"),
 }

@@ -12,7 +12,7 @@ from lmms.cli.values import names, real_number, whole_number, whole_numbers
 from lmms.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lmms.adaptive.analysis import Analysis
+    from lmms.adaptive.experiments.analysis import Analysis
 
 _FLAGS = {
     "--html": "FILE.html",
@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> int:
     page = arguments.value("--html")
     analysis = _analysis(arguments, path)
     if page is not None:
-        from lmms.adaptive.analysis_page import analysis_page
+        from lmms.adaptive.experiments.page import analysis_page
         from lmms.report.files import write_page
 
         write_page(Path(page), analysis_page(analysis, source=str(path)))
@@ -54,9 +54,9 @@ def main(words: Sequence[str]) -> int:
 
 
 def _analysis(arguments: Arguments, path: Path) -> Analysis:
-    from lmms.adaptive.analysis import analyse
-    from lmms.adaptive.curves import curves_of
-    from lmms.adaptive.experiment_files import read_facts, read_rows
+    from lmms.adaptive.experiments.analysis import analyse
+    from lmms.adaptive.experiments.curves import curves_of
+    from lmms.adaptive.experiments.files import read_facts, read_rows
 
     named = names(arguments, "--pairs", allowed="A:B,C:D")
     draws = whole_number(arguments, "--draws")
@@ -87,7 +87,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _sections(analysis: Analysis) -> Iterable[str]:
-    from lmms.adaptive.analysis_wording import (
+    from lmms.adaptive.experiments.wording import (
         contrast_table,
         heading_lines,
         quality_table,

@@ -15,9 +15,9 @@ from lmms.cli.values import names, real_number, whole_number, whole_numbers
 from lmms.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
-    from lmms.adaptive.experiment import Protocol
-    from lmms.adaptive.experiment_files import ExperimentFiles
-    from lmms.adaptive.experiment_sources import Selection, Source
+    from lmms.adaptive.experiments.files import ExperimentFiles
+    from lmms.adaptive.experiments.protocol import Protocol
+    from lmms.adaptive.experiments.sources import Selection, Source
 
 _FLAGS = {
     "--results": "FOLDER",
@@ -48,8 +48,8 @@ def main(words: Sequence[str]) -> int:
     """Runs an experiment and writes its rows."""
     arguments = read_arguments(words, _FLAGS, command="adaptive experiment")
     _check_source(arguments)
-    from lmms.adaptive.experiment import run_experiment
-    from lmms.adaptive.experiment_files import protocol_facts, write_experiment
+    from lmms.adaptive.experiments.files import protocol_facts, write_experiment
+    from lmms.adaptive.experiments.protocol import run_experiment
 
     protocol = _protocol(arguments)
     source = _source(arguments, protocol)
@@ -108,7 +108,7 @@ def _check_source(arguments: Arguments) -> None:
 
 
 def _protocol(arguments: Arguments) -> Protocol:
-    from lmms.adaptive.experiment import METHODS, SCHEDULE, SIZES, Protocol, read_methods
+    from lmms.adaptive.experiments.protocol import METHODS, SCHEDULE, SIZES, Protocol, read_methods
 
     sizes: tuple[int, ...] = SIZES
     methods: tuple[str, ...] = METHODS
@@ -122,7 +122,7 @@ def _protocol(arguments: Arguments) -> Protocol:
 
 
 def _source(arguments: Arguments, protocol: Protocol) -> Source:
-    from lmms.adaptive import experiment_sources as sources
+    from lmms.adaptive.experiments import sources
 
     wanted = sources.Selection(
         benchmarks=names(arguments, "--benchmarks") or None,
@@ -156,8 +156,8 @@ def _source(arguments: Arguments, protocol: Protocol) -> Source:
 
 
 def _simulated(arguments: Arguments, wanted: Selection) -> Source:
-    from lmms.adaptive.experiment_sources import simulated_source
-    from lmms.adaptive.history import simulate_history
+    from lmms.adaptive.experiments.history import simulate_history
+    from lmms.adaptive.experiments.sources import simulated_source
 
     banks = arguments.value("--banks") or "fitted"
     if banks not in ("fitted", "true"):

@@ -15,8 +15,8 @@ from lmms.cli.values import whole_number
 from lmms.errors import DataError
 
 if TYPE_CHECKING:
-    from lmms.adaptive.fit_statistics import ItemFit, SuspiciousItem
-    from lmms.adaptive.fitting import FittedBank
+    from lmms.adaptive.fitting.diagnostics import ItemFit, SuspiciousItem
+    from lmms.adaptive.fitting.fit import FittedBank
     from lmms.adaptive.responses import ResponseMatrix
 
 _FLAGS = {
@@ -44,8 +44,8 @@ def main(words: Sequence[str]) -> int:
         read_subjects(arguments, command="adaptive fit", example=_EXAMPLE), arguments
     )
 
-    from lmms.adaptive.fit_statistics import item_fit, suspicious_items
-    from lmms.adaptive.fitting import fit_bank
+    from lmms.adaptive.fitting.diagnostics import item_fit, suspicious_items
+    from lmms.adaptive.fitting.fit import fit_bank
 
     started = time.perf_counter()
     fitted = fit_bank(
@@ -65,7 +65,7 @@ def main(words: Sequence[str]) -> int:
 
         write_page(Path(page), text)
     if arguments.has("--json"):
-        from lmms.adaptive.fit_report import fit_document
+        from lmms.adaptive.fitting.report import fit_document
         from lmms.report.jsonable import jsonable
 
         document = fit_document(fitted, fit, suspicious) | {"seconds": seconds, "bank": written}
@@ -82,7 +82,7 @@ def main(words: Sequence[str]) -> int:
 def _page(
     fitted: FittedBank, fit: ItemFit, suspicious: Sequence[SuspiciousItem], arguments: Arguments
 ) -> str:
-    from lmms.adaptive.fit_report import html_report
+    from lmms.adaptive.fitting.report import html_report
 
     source = Path(arguments.words[0])
     tasks = {item.partition("/")[0] for item in fitted.bank.ids}

@@ -53,23 +53,6 @@ def t_survival(t: float, degrees: float) -> float:
     return 0.5 * _incomplete_beta(degrees / 2.0, 0.5, log_x, log_y)
 
 
-def chi_squared_survival(x: float, degrees: int) -> float:
-    """Returns P(X > x) for the chi-squared law with a whole number of degrees of freedom, from 1.
-
-    The tail is a finite sum then, from that of one or two degrees on (Abramowitz & Stegun 26.4.4
-    and 26.4.5).
-    """
-    if x <= 0.0:
-        return 1.0
-    if math.isinf(x):
-        return 0.0
-    half = x / 2.0
-    tail = math.erfc(math.sqrt(half)) if degrees % 2 else 0.0
-    steps = (k / 2.0 for k in range(degrees % 2, degrees - 1, 2))
-    terms = (math.exp(k * math.log(half) - half - math.lgamma(k + 1.0)) for k in steps)
-    return min(1.0, tail + math.fsum(terms))
-
-
 def beta_distribution(x: float, a: float, b: float) -> float:
     """Returns P(X <= x) for the beta law: the regularised incomplete beta function I_x(a, b)."""
     if x <= 0.0:
@@ -99,6 +82,23 @@ def chi_square_distribution(x: float, degrees: float) -> float:
         if term <= _EPSILON * total:
             break
     return min(1.0, math.exp(a * math.log(half) - half - math.lgamma(a + 1.0) + math.log(total)))
+
+
+def chi_square_survival(x: float, degrees: int) -> float:
+    """Returns P(X > x) for the chi-square law with a whole number of degrees of freedom, from 1.
+
+    The tail is a finite sum then, from that of one or two degrees on (Abramowitz & Stegun 26.4.4
+    and 26.4.5).
+    """
+    if x <= 0.0:
+        return 1.0
+    if math.isinf(x):
+        return 0.0
+    half = x / 2.0
+    tail = math.erfc(math.sqrt(half)) if degrees % 2 else 0.0
+    steps = (k / 2.0 for k in range(degrees % 2, degrees - 1, 2))
+    terms = (math.exp(k * math.log(half) - half - math.lgamma(k + 1.0)) for k in steps)
+    return min(1.0, tail + math.fsum(terms))
 
 
 def binomial_distribution(successes: int, trials: int, probability: float) -> float:

@@ -16,7 +16,7 @@ from lmms.statistics import (
     t_quantile,
     t_survival,
 )
-from lmms.statistics.distributions import chi_squared_survival
+from lmms.statistics.distributions import chi_square_survival
 
 
 # By arbitrary-precision arithmetic (50 digits).
@@ -113,4 +113,4 @@ def test_edges_of_quantiles() -> None:
     ],
 )
 def test_tails_of_the_chi_squared_distribution(x: float, degrees: int, expected: float) -> None:
-    assert chi_squared_survival(x, degrees) == pytest.approx(expected, rel=1e-12)
+    assert chi_square_survival(x, degrees) == pytest.approx(expected, rel=1e-12)

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmms.adaptive.analysis import Analysis, MethodQuality, analyse
-from lmms.adaptive.curve_measures import (
+from lmms.adaptive.experiments.analysis import Analysis, MethodQuality, analyse
+from lmms.adaptive.experiments.curves import Curves, Estimator, curves_of
+from lmms.adaptive.experiments.history import SimulatedBenchmark, simulate_history
+from lmms.adaptive.experiments.measures import (
     mean_ranks,
     monotonicity,
     percentile_ranks,
     total_variation,
 )
-from lmms.adaptive.curves import Curves, Estimator, curves_of
-from lmms.adaptive.experiment import BenchmarkResponses, Protocol, run_experiment
-from lmms.adaptive.history import SimulatedBenchmark, simulate_history
-from lmms.adaptive.resampling import Cells, ModelBootstrap, expanded_tail
+from lmms.adaptive.experiments.protocol import BenchmarkResponses, Protocol, run_experiment
+from lmms.adaptive.experiments.resampling import Cells, ModelBootstrap, expanded_tail
 from lmms.errors import ConfigError, DataError, UnknownNameError
 
 NUMBERS = st.lists(st.integers(-50, 50), min_size=2, max_size=12)

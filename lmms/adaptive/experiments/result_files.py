@@ -22,7 +22,7 @@ import numpy as np
 
 from lmms.adaptive.bank import ItemBank, listed_ids, read_bank
 from lmms.adaptive.errors import ResponsesError
-from lmms.adaptive.experiment import BenchmarkResponses
+from lmms.adaptive.experiments.protocol import BenchmarkResponses
 from lmms.adaptive.loaders import (
     REPOSITORY,
     ScoreTable,

@@ -30,10 +30,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmms.adaptive.curve_measures import monotonicity, percentile_ranks, total_variation
-from lmms.adaptive.curves import FLUID, Curves, Estimator
-from lmms.adaptive.experiment import METHODS
-from lmms.adaptive.resampling import Cells, Estimate, ModelBootstrap, Resampled
+from lmms.adaptive.experiments.curves import FLUID, Curves, Estimator
+from lmms.adaptive.experiments.measures import monotonicity, percentile_ranks, total_variation
+from lmms.adaptive.experiments.protocol import METHODS
+from lmms.adaptive.experiments.resampling import Cells, Estimate, ModelBootstrap, Resampled
 from lmms.errors import ConfigError, UnknownNameError
 
 FloatArray = NDArray[np.float64]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lmms.adaptive.responses import MISSING, ResponseMatrix
 
 if TYPE_CHECKING:
-    from lmms.adaptive.fitting import FittedBank
+    from lmms.adaptive.fitting.fit import FittedBank
 
 FloatArray = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lmms.adaptive.fitting import fit_bank
+from lmms.adaptive.fitting.fit import fit_bank
 
-from .simulation import recovery, simulate
+from ..simulation import recovery, simulate
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from lmms.adaptive import ItemBank, write_bank
-from lmms.adaptive import experiment_sources as sources
-from lmms.adaptive.experiment_sources import RunSettings, Selection, runs_source, simulated_source
-from lmms.adaptive.history import SimulatedBenchmark, TrainingHistory, simulate_history
+from lmms.adaptive.experiments import sources
+from lmms.adaptive.experiments.history import SimulatedBenchmark, TrainingHistory, simulate_history
+from lmms.adaptive.experiments.sources import RunSettings, Selection, runs_source, simulated_source
 from lmms.adaptive.responses import ResponseMatrix
 from lmms.errors import ConfigError, DataError, UnknownNameError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lmms.adaptive.analysis import HIGHER_IS_BETTER, MEASURES, Analysis, MethodQuality
-from lmms.adaptive.resampling import Estimate
+from lmms.adaptive.experiments.analysis import HIGHER_IS_BETTER, MEASURES, Analysis, MethodQuality
+from lmms.adaptive.experiments.resampling import Estimate
 
 METHOD_NAMES = {
     "full_accuracy": "accuracy, all items",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lmms.adaptive import ItemBank, write_bank
-from lmms.adaptive.result_files import (
+from lmms.adaptive.experiments.result_files import (
     benchmark_name,
     collect,
     in_order,

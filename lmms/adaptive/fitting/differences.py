@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmms.adaptive.responses import MISSING, ResponseMatrix
-from lmms.statistics.distributions import chi_squared_survival
+from lmms.statistics.distributions import chi_square_survival
 
 LEVEL: Final = 0.01
 """Subjects that differ no more than one in a hundred groups of equals does are taken as equal."""
@@ -78,7 +78,7 @@ def subject_differences(responses: ResponseMatrix) -> SubjectDifferences:
         chance = 1 / ratio if ratio > 0 else np.inf
         reliability = max(0.0, min(1.0, items / (items - 1) * (1 - chance)))
     q = degrees * ratio
-    return SubjectDifferences(q, degrees, chi_squared_survival(q, degrees), reliability, groups)
+    return SubjectDifferences(q, degrees, chi_square_survival(q, degrees), reliability, groups)
 
 
 def _linked(subjects: tuple[str, ...], asked: NDArray[np.bool_]) -> tuple[tuple[str, ...], ...]:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmms.adaptive.fit_statistics import FloatArray, ItemFit, SuspiciousItem
-from lmms.adaptive.fitting import FittedBank
+from lmms.adaptive.fitting.diagnostics import FloatArray, ItemFit, SuspiciousItem
+from lmms.adaptive.fitting.fit import FittedBank
 from lmms.adaptive.responses import MISSING
 from lmms.report.xy_plots import Axis, Color, Mark, Series, xy_plot
 from lmms.statistics.intervals import wilson_interval
@@ -136,7 +136,7 @@ def html_report(
 
     rows = list(_item_rows(fitted, fit))
     return render_page(
-        "lmms.adaptive",
+        "lmms.adaptive.fitting",
         "fit.html.j2",
         title=title,
         facts=list(_facts(fitted)),

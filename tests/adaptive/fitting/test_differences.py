@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lmms.adaptive.differences import subject_differences
-from lmms.adaptive.fitting import fit_bank
+from lmms.adaptive.fitting.differences import subject_differences
+from lmms.adaptive.fitting.fit import fit_bank
 from lmms.adaptive.responses import ResponseMatrix
 from tests.adaptive.simulation import simulate
 

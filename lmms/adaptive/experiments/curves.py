@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmms.adaptive.experiment import METHODS, SIZES
+from lmms.adaptive.experiments.protocol import METHODS, SIZES
 from lmms.errors import DataError
 
 FloatArray = NDArray[np.float64]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lmms.adaptive.analysis import Analysis, MethodQuality
-from lmms.adaptive.analysis_wording import (
+from lmms.adaptive.experiments.analysis import Analysis, MethodQuality
+from lmms.adaptive.experiments.wording import (
     MEASURE_TEXTS,
     METHOD_NAMES,
     arrow,
@@ -60,7 +60,7 @@ def analysis_page(analysis: Analysis, *, source: str) -> str:
     overall = analysis.overall()
     used = {q.method for q in overall}
     return render_page(
-        "lmms.adaptive",
+        "lmms.adaptive.experiments",
         "analysis.html.j2",
         source=source,
         facts=list(heading_lines(analysis)),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmms.adaptive.history import SimulatedBenchmark, TrainingHistory, simulate_history
+from lmms.adaptive.experiments.history import SimulatedBenchmark, TrainingHistory, simulate_history
 from lmms.errors import ConfigError
 
 PAIR = (

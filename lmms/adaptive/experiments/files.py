@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from lmms.adaptive.experiment import BenchmarkResponses, Protocol
+from lmms.adaptive.experiments.protocol import BenchmarkResponses, Protocol
 from lmms.errors import DataError
 from lmms.report.files import output_file
 from lmms.responses.atomic import atomic_bytes, atomic_text

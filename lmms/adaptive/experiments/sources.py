@@ -11,11 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from lmms.adaptive.bank import ItemBank, listed_ids, repeated
-from lmms.adaptive.experiment import BenchmarkResponses
-from lmms.adaptive.fitting import fit_bank
-from lmms.adaptive.history import BenchmarkHistory, TrainingHistory
-from lmms.adaptive.responses import MISSING, ResponseMatrix, responses_from_runs
-from lmms.adaptive.result_files import (
+from lmms.adaptive.experiments.history import BenchmarkHistory, TrainingHistory
+from lmms.adaptive.experiments.protocol import BenchmarkResponses
+from lmms.adaptive.experiments.result_files import (
     Parameters,
     aligned,
     collect,
@@ -23,6 +21,8 @@ from lmms.adaptive.result_files import (
     join_items,
     read_results,
 )
+from lmms.adaptive.fitting.fit import fit_bank
+from lmms.adaptive.responses import MISSING, ResponseMatrix, responses_from_runs
 from lmms.errors import ConfigError, DataError, UnknownNameError
 
 Banks = Literal["fitted", "true"]
@@ -71,7 +71,7 @@ class Selection:
 
 
 def results_source(place: Path | str, wanted: Selection, *, irt: Path | None = None) -> Source:
-    """Takes answers from tables; see `lmms.adaptive.result_files`.
+    """Takes answers from tables; see `lmms.adaptive.experiments.result_files`.
 
     Args:
         place: The tables.

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lmms.adaptive import ItemBank
-from lmms.adaptive.experiment import (
+from lmms.adaptive.experiments.files import protocol_facts, read_facts, read_rows, write_experiment
+from lmms.adaptive.experiments.protocol import (
     METHODS,
     SCHEDULE,
     BenchmarkResponses,
@@ -19,7 +20,6 @@ from lmms.adaptive.experiment import (
     read_methods,
     run_experiment,
 )
-from lmms.adaptive.experiment_files import protocol_facts, read_facts, read_rows, write_experiment
 from lmms.errors import ConfigError, DataError, LmmsError, UnknownNameError
 
 

@@ -7,11 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lmms.adaptive.fit_statistics import item_fit, item_rest_correlation, slices, suspicious_items
-from lmms.adaptive.fitting import fit_bank
+from lmms.adaptive.fitting.diagnostics import (
+    item_fit,
+    item_rest_correlation,
+    slices,
+    suspicious_items,
+)
+from lmms.adaptive.fitting.fit import fit_bank
 from lmms.adaptive.responses import ResponseMatrix
 
-from .simulation import simulate
+from ..simulation import simulate
 
 
 def test_item_rest_correlation() -> None:

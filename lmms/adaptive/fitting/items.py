@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmms.adaptive.bank import ItemBank
-from lmms.adaptive.fit_statistics import item_rest_correlation
-from lmms.adaptive.marginal import (
+from lmms.adaptive.fitting.diagnostics import item_rest_correlation
+from lmms.adaptive.fitting.marginal import (
     SERIAL_PRODUCT,
     Answers,
     Expectation,

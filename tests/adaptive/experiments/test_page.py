@@ -3,10 +3,10 @@
 import re
 from html.parser import HTMLParser
 
-from lmms.adaptive.analysis import Analysis, analyse
-from lmms.adaptive.analysis_page import analysis_page
-from lmms.adaptive.analysis_wording import contrast_table, quality_table, reasons, saving_lines
-from lmms.adaptive.curves import curves_of
+from lmms.adaptive.experiments.analysis import Analysis, analyse
+from lmms.adaptive.experiments.curves import curves_of
+from lmms.adaptive.experiments.page import analysis_page
+from lmms.adaptive.experiments.wording import contrast_table, quality_table, reasons, saving_lines
 
 
 def _analysis(lm: str = "x") -> Analysis:

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmms.adaptive.fitting import FLUID_ABILITY_SD, abilities_of, fit_bank
-from lmms.adaptive.marginal import Answers, Grid, ItemPrior, Items, derivatives, expect
+from lmms.adaptive.fitting.fit import FLUID_ABILITY_SD, abilities_of, fit_bank
+from lmms.adaptive.fitting.marginal import Answers, Grid, ItemPrior, Items, derivatives, expect
 from lmms.adaptive.responses import ResponseMatrix
 from lmms.errors import ConfigError, DataError, UnknownNameError
 
-from .simulation import Simulated, recovery, simulate
+from ..simulation import Simulated, recovery, simulate
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 NOT_WORSE = 0.005
 RAW_RMSE_B = 0.36
 

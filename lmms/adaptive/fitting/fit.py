@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmms.adaptive.bank import FEW_SUBJECTS, ItemBank, listed_ids
-from lmms.adaptive.differences import SubjectDifferences, subject_differences
-from lmms.adaptive.fit_statistics import slices
-from lmms.adaptive.item_estimation import ItemEstimation
-from lmms.adaptive.marginal import FloatArray, ItemPrior
+from lmms.adaptive.fitting.diagnostics import slices
+from lmms.adaptive.fitting.differences import SubjectDifferences, subject_differences
+from lmms.adaptive.fitting.items import ItemEstimation
+from lmms.adaptive.fitting.marginal import FloatArray, ItemPrior
 from lmms.adaptive.responses import MISSING, ResponseMatrix
 from lmms.errors import ConfigError, DataError, UnknownNameError
 

@@ -1,0 +1,1 @@
+"""Item banks from answers: the fit, what it says of subjects and items, and its page."""
