@@ -301,14 +301,6 @@ class Journal:
                 None,
             )
 
-    def sample_count(self, task: str) -> int:
-        """Returns how many samples of `task` are finished."""
-        with self._reading():
-            (count,) = self._connection.execute(
-                "SELECT count(*) FROM samples WHERE task = ?", (task,)
-            ).fetchone()
-        return int(count)
-
     @property
     def empty(self) -> bool:
         """Whether there is neither an answer nor a sample."""

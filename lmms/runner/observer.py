@@ -65,11 +65,6 @@ class TaskProgress:
             if value is not None:
                 self.metrics.setdefault(name, RunningMean()).add(value)
 
-    @property
-    def main_metric(self) -> tuple[str, RunningMean] | None:
-        """The task's first metric and its mean so far; an estimate, not yet the result."""
-        return next(iter(self.metrics.items()), None)
-
 
 @dataclass(slots=True)
 class RunProgress:

@@ -62,11 +62,6 @@ def beta_distribution(x: float, a: float, b: float) -> float:
     return _incomplete_beta(a, b, math.log(x), math.log1p(-x))
 
 
-def beta_density(x: float, a: float, b: float) -> float:
-    """Returns the density of the beta law at 0 < x < 1."""
-    return math.exp(_log_front(a, b, math.log(x), math.log1p(-x))) / (x * (1.0 - x))
-
-
 def chi_square_distribution(x: float, degrees: float) -> float:
     """Returns P(X <= x) for the chi-square law with `degrees` > 0 degrees of freedom.
 
