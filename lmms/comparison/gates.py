@@ -34,7 +34,9 @@ from lmms.errors import ConfigError, UnknownNameError, nearest
 from lmms.statistics import t_quantile, tango_lower
 
 Direction: TypeAlias = Literal["worse", "better", "different", "maybe-worse"]
-_DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+Unit: TypeAlias = Literal["pp", "%", ""]
+_DIRECTIONS: dict[str, Direction] = {word: word for word in get_args(Direction)}
+_UNITS: dict[str, Unit] = {word: word for word in get_args(Unit)}
 _MARGIN = re.compile(r"(\d+\.?\d*|\.\d+)(pp|%)?")
 _ALPHA = re.compile(r"p<(\d*\.?\d+(?:e-?\d+)?)")
 _GRAMMAR = (
@@ -53,7 +55,7 @@ class Gate:
     direction: Direction
     metric: str | None = None
     margin: float | None = None
-    unit: Literal["pp", "%", ""] = ""
+    unit: Unit = ""
     alpha: float | None = None
 
 
@@ -99,11 +101,11 @@ def parse_gate(text: str) -> Gate:
         raise _malformed(
             text, nearest(unclear[0], _DIRECTIONS) if unclear and where is None else ()
         )
-    direction: Direction = words[where]  # type: ignore[assignment]
-    margin, unit, alpha = None, "", None
+    direction = _DIRECTIONS[words[where]]
+    margin, unit, alpha = None, _UNITS[""], None
     for word in words[where + 1 :]:
         if (found := _MARGIN.fullmatch(word)) and margin is None:
-            margin, unit = float(found[1]), found[2] or ""
+            margin, unit = float(found[1]), _UNITS[found[2] or ""]
         elif (found := _ALPHA.fullmatch(word)) and alpha is None:
             alpha = float(found[1])
         else:
@@ -129,7 +131,7 @@ def parse_gate(text: str) -> Gate:
         direction=direction,
         metric=words[1] if where == 2 else None,
         margin=margin / 100 if margin is not None and unit else margin,
-        unit=unit,  # type: ignore[arg-type]
+        unit=unit,
         alpha=alpha,
     )
 
@@ -214,26 +216,24 @@ def _decided(gate: Gate, row: MetricComparison, rule: GateRule) -> tuple[bool, s
             origin=f"--fail-if {gate.text!r}",
             allowed="at most 1 or 100pp; 5pp are five percentage points",
         )
+    told, margin = _told(gate, row, row.gain, rule), _margin(gate, row.a)
     if gate.direction == "maybe-worse":
-        return _unproven(gate, row, rule)
+        return _unproven(row, rule, told, margin)
     extent = {"worse": -row.gain, "better": row.gain, "different": abs(row.gain)}[gate.direction]
-    margin = _margin(gate, row.a)
     far = extent >= margin - _ROUNDING if margin else extent > 0
     if far and gate.alpha is not None and row.p_adjusted is None:
-        return True, f"{_told(gate, row, rule)}, and p is not available: {row.reason}"
+        return True, f"{told}, and p is not available: {row.reason}"
     certain = gate.alpha is None or (row.p_adjusted is not None and row.p_adjusted < gate.alpha)
-    return far and certain, _told(gate, row, rule)
+    return far and certain, told
 
 
-def _unproven(gate: Gate, row: MetricComparison, rule: GateRule) -> tuple[bool, str]:
-    assert row.a is not None
+def _unproven(row: MetricComparison, rule: GateRule, told: str, margin: float) -> tuple[bool, str]:
     worst = _lower_end(row, 1 - rule.confidence)
-    told = _told(gate, row, rule)
     if worst is None:
         return True, f"{told}, and its interval is not available: {row.reason}"
     end = f"worse by {_amount(-worst, row)}" if worst < 0 else f"better by {_amount(worst, row)}"
     level = f"one-sided {100 * rule.confidence:g} %"
-    return worst <= -_margin(gate, row.a), f"{told}, at worst {end} ({level})"
+    return worst <= -margin, f"{told}, at worst {end} ({level})"
 
 
 def _lower_end(row: MetricComparison, alpha: float) -> float | None:
@@ -263,10 +263,9 @@ def _margin(gate: Gate, baseline: float) -> float:
     return gate.margin * abs(baseline) if gate.unit == "%" else gate.margin
 
 
-def _told(gate: Gate, row: MetricComparison, rule: GateRule) -> str:
-    assert row.gain is not None
-    word = "better" if row.gain > 0 else "worse" if row.gain < 0 else "neither better nor worse"
-    text = f"B is {word}" + (f" by {_amount(abs(row.gain), row)}" if row.gain else "")
+def _told(gate: Gate, row: MetricComparison, gain: float, rule: GateRule) -> str:
+    word = "better" if gain > 0 else "worse" if gain < 0 else "neither better nor worse"
+    text = f"B is {word}" + (f" by {_amount(abs(gain), row)}" if gain else "")
     if gate.alpha is not None and row.p_adjusted is not None:
         by = f", adjusted over the gates' {rule.tests} rows ({CORRECTIONS[rule.correction]})"
         text += f", p = {row.p_adjusted:.2g}" + (by if rule.several else "")

@@ -26,7 +26,7 @@ def _sentence(row: MetricComparison) -> str:
     if row.gain is None:
         return f"no verdict: {row.reason}"
     if row.low is None or row.high is None or row.p_value is None:
-        return _without_interval(row)
+        return _without_interval(row, row.gain)
     # For a metric where less is better, the ends of the gain are those of B − A, turned around.
     ends = (row.low, row.high) if row.higher_is_better else (-row.high, -row.low)
     alpha = 1 - row.confidence
@@ -45,12 +45,11 @@ def _sentence(row: MetricComparison) -> str:
     return f"no difference shown: between {signs[0]} and {signs[1]}{unit}{less}; {known}"
 
 
-def _without_interval(row: MetricComparison) -> str:
+def _without_interval(row: MetricComparison, gain: float) -> str:
     if not row.better and not row.worse:
         return f"A and B score the same in {counted(row.n, 'pair')}"
-    assert row.gain is not None
-    amount = f" by {_amount(abs(row.gain), row)}" if row.gain else ""
-    return f"B is {_word(row.gain)}{amount} in these pairs, how sure is not known: {row.reason}"
+    amount = f" by {_amount(abs(gain), row)}" if gain else ""
+    return f"B is {_word(gain)}{amount} in these pairs, how sure is not known: {row.reason}"
 
 
 def _word(gain: float) -> str:
