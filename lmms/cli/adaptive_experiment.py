@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from lmms.cli import console
 from lmms.cli.adaptive_inputs import start_ability
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
-from lmms.cli.values import names, real_number, whole_number, whole_numbers
-from lmms.errors import ConfigError, UnknownNameError
+from lmms.cli.values import names, one_of, real_number, whole_number, whole_numbers
+from lmms.errors import ConfigError
 
 if TYPE_CHECKING:
     from lmms.adaptive.experiments.files import ExperimentFiles
     from lmms.adaptive.experiments.protocol import Protocol
-    from lmms.adaptive.experiments.sources import Selection, Source
+    from lmms.adaptive.experiments.sources import Banks, Selection, Source
 
 _FLAGS = {
     "--results": "FOLDER",
@@ -41,6 +41,7 @@ _FLAGS = {
 }
 _ONLY_RUNS = ("--metric", "--threshold", "--checkpoint-from", "--output-dir")
 _ONLY_SIMULATED = ("--banks", "--history-seed")
+_BANKS: tuple[Banks, ...] = ("fitted", "true")
 _DEFAULT_OUTPUT = "results/experiment"
 
 
@@ -159,11 +160,9 @@ def _simulated(arguments: Arguments, wanted: Selection) -> Source:
     from lmms.adaptive.experiments.history import simulate_history
     from lmms.adaptive.experiments.sources import simulated_source
 
-    banks = arguments.value("--banks") or "fitted"
-    if banks not in ("fitted", "true"):
-        raise UnknownNameError("kind of bank", banks, ("fitted", "true"), origin="--banks")
     history = simulate_history(whole_number(arguments, "--history-seed") or 0)
-    return simulated_source(history, wanted, banks="true" if banks == "true" else "fitted")
+    banks = one_of(arguments, "--banks", _BANKS, kind="kind of bank")
+    return simulated_source(history, wanted, banks=banks or "fitted")
 
 
 def _left_out(source: Source, protocol: Protocol) -> Iterator[str]:

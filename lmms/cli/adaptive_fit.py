@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from lmms.cli import console
 from lmms.cli.adaptive_inputs import RESPONSE_FILES, read_subjects
 from lmms.cli.adaptive_outputs import check_outputs
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
-from lmms.cli.values import whole_number
+from lmms.cli.values import one_of, whole_number
 from lmms.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,19 +40,17 @@ def main(words: Sequence[str]) -> int:
     """Fits a bank, writes it, and says what was found."""
     arguments = read_arguments(words, _FLAGS, command="adaptive fit")
     check_outputs(arguments)
+
+    from lmms.adaptive.fitting.diagnostics import item_fit, suspicious_items
+    from lmms.adaptive.fitting.fit import IrtModel, Scale, fit_bank
+
+    model = one_of(arguments, "--model", get_args(IrtModel), kind="IRT model") or "2pl"
+    compat = one_of(arguments, "--compat", get_args(Scale), kind="scale")
     responses = _enough_answers(
         read_subjects(arguments, command="adaptive fit", example=_EXAMPLE), arguments
     )
-
-    from lmms.adaptive.fitting.diagnostics import item_fit, suspicious_items
-    from lmms.adaptive.fitting.fit import fit_bank
-
     started = time.perf_counter()
-    fitted = fit_bank(
-        responses,
-        model=arguments.value("--model") or "2pl",  # type: ignore[arg-type]
-        compat=arguments.value("--compat"),  # type: ignore[arg-type]
-    )
+    fitted = fit_bank(responses, model=model, compat=compat)
     seconds = time.perf_counter() - started
     fit = item_fit(fitted)
     suspicious = suspicious_items(fitted, fit)

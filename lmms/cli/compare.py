@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from lmms.cli import console
 from lmms.cli.arguments import SWITCH, Arguments, read_arguments
-from lmms.cli.values import names, real_number, whole_number
-from lmms.errors import ConfigError, UnknownNameError
+from lmms.cli.values import names, one_of, real_number, whole_number
+from lmms.errors import ConfigError
 
 if TYPE_CHECKING:
     from lmms.comparison import Comparison, ComparisonOptions, MetricComparison
@@ -35,7 +35,7 @@ _FLAGS = {
     "--quiet": SWITCH,
     "--output-dir": "DIR",
 }
-_PAIR_BY = ("digest", "id")
+_PAIR_BY: tuple[PairBy, ...] = ("digest", "id")
 _FLIPS = 10
 """Flipped samples that are listed per direction; beside many rows none."""
 _FEW_ROWS = 4
@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> int:
 
 def _options(arguments: Arguments) -> ComparisonOptions:
     from lmms.comparison import ComparisonOptions
-    from lmms.comparison.effects import MAX_LOST
+    from lmms.comparison.effects import CORRECTIONS, MAX_LOST
 
     confidence = real_number(arguments, "--confidence", allowed="0.95")
     max_lost = real_number(arguments, "--max-lost", allowed="a share of the pairs, e.g. 0.05")
@@ -84,7 +84,7 @@ def _options(arguments: Arguments) -> ComparisonOptions:
         metrics=arguments.values.get("--metric", ()),
         all_metrics=arguments.has("--all-metrics"),
         cluster=arguments.value("--cluster"),
-        correction=arguments.value("--correct") or "holm",  # type: ignore[arg-type]
+        correction=one_of(arguments, "--correct", tuple(CORRECTIONS), kind="correction") or "holm",
         confidence=0.95 if confidence is None else confidence,
         common=arguments.has("--common"),
         pair_by=pairing_identity(arguments),
@@ -99,10 +99,7 @@ def pairing_identity(arguments: Arguments) -> PairBy:
     Raises:
         UnknownNameError: `--pair-by` names nothing of the kind.
     """
-    given = arguments.value("--pair-by") or "digest"
-    if given not in _PAIR_BY:
-        raise UnknownNameError("identity", given, _PAIR_BY, origin="--pair-by", list_all=True)
-    return given  # type: ignore[return-value]
+    return one_of(arguments, "--pair-by", _PAIR_BY, kind="identity") or "digest"
 
 
 def _flips(arguments: Arguments) -> int | None:

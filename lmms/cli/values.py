@@ -1,11 +1,36 @@
-"""Reads the values of flags: numbers and lists of names."""
+"""Reads the values of flags: numbers, names, and lists of names."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TypeVar
 
 from lmms.cli.arguments import Arguments
-from lmms.errors import ConfigError
+from lmms.errors import ConfigError, UnknownNameError
+
+_Name = TypeVar("_Name", bound=str)
+
+
+def one_of(arguments: Arguments, flag: str, choices: Sequence[_Name], *, kind: str) -> _Name | None:
+    """Returns the name after a flag, None if it was not given.
+
+    Args:
+        arguments: The command's words.
+        flag: The flag.
+        choices: The names that there are.
+        kind: What they name, for the message.
+
+    Raises:
+        UnknownNameError: It is none of them.
+    """
+    text = arguments.value(flag)
+    if text is None:
+        return None
+    for choice in choices:
+        if choice == text:
+            return choice
+    raise UnknownNameError(kind, text, choices, origin=flag, list_all=True)
 
 
 def real_number(arguments: Arguments, flag: str, *, allowed: str = "a number") -> float | None:

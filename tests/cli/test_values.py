@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lmms.cli.arguments import Arguments, read_arguments
-from lmms.cli.values import names, real_number, whole_number, whole_numbers
-from lmms.errors import ConfigError
+from lmms.cli.values import names, one_of, real_number, whole_number, whole_numbers
+from lmms.errors import ConfigError, UnknownNameError
 
 
 def given(*texts: str) -> Arguments:
@@ -64,3 +64,13 @@ def test_a_least_number_is_kept() -> None:
     assert whole_number(given("1"), "--flag", least=1) == 1
     with pytest.raises(ConfigError, match="is no number"):
         whole_number(given("0"), "--flag", least=1)
+
+
+def test_one_of_some_names() -> None:
+    assert one_of(given(), "--flag", ("holm", "bh"), kind="correction") is None
+    assert one_of(given("bh"), "--flag", ("holm", "bh"), kind="correction") == "bh"
+    with pytest.raises(UnknownNameError) as caught:
+        one_of(given("hol"), "--flag", ("holm", "bh"), kind="correction")
+    assert "correction 'hol'" in str(caught.value)
+    assert "holm" in caught.value.suggestions
+    assert caught.value.origin == "--flag"
