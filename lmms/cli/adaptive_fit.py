@@ -44,7 +44,8 @@ def main(words: Sequence[str]) -> int:
     from lmms.adaptive.fitting.diagnostics import item_fit, suspicious_items
     from lmms.adaptive.fitting.fit import IrtModel, Scale, fit_bank
 
-    model = one_of(arguments, "--model", get_args(IrtModel), kind="IRT model") or "2pl"
+    models: tuple[IrtModel, ...] = get_args(IrtModel)
+    model = one_of(arguments, "--model", models, kind="IRT model") or "2pl"
     compat = one_of(arguments, "--compat", get_args(Scale), kind="scale")
     responses = _enough_answers(
         read_subjects(arguments, command="adaptive fit", example=_EXAMPLE), arguments
