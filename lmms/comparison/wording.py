@@ -11,7 +11,7 @@ from lmms.comparison.effects import CORRECTIONS, MetricComparison
 from lmms.comparison.settings import SettingDifference
 from lmms.comparison.verdicts import verdict
 from lmms.report.digits import decimals_for, fixed
-from lmms.report.jsonable import dumps
+from lmms.report.settings import setting_text
 from lmms.report.tables import Column, Table
 from lmms.report.wording import counted
 from lmms.types import Sample
@@ -176,7 +176,7 @@ def problem_lines(comparison: Comparison, *, reasons: bool = True) -> Iterator[s
         if found.kind == "definition" and found.task is not None:
             by_task.setdefault(found.task, []).append(found)
     for task, differences in by_task.items():
-        what = ", ".join(f"{d.name} {value_text(d.a)} / {value_text(d.b)}" for d in differences)
+        what = ", ".join(f"{d.name} {setting_text(d.a)} / {setting_text(d.b)}" for d in differences)
         yield f"{task}: the task's definition differs ({what}): scores are made by other rules"
     for compared in comparison.tasks.values():
         yield from _dropped(compared)
@@ -217,7 +217,7 @@ def setting_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
     for found in comparison.settings:
         if found.kind == "definition":
             continue
-        key = (_KINDS[found.kind] + found.name, value_text(found.a), value_text(found.b))
+        key = (_KINDS[found.kind] + found.name, setting_text(found.a), setting_text(found.b))
         grouped.setdefault(key, []).append(found.task or "")
     several = len(comparison.tasks) > 1
     shown = []
@@ -226,13 +226,6 @@ def setting_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
         label = name if everywhere or not several else f"{name} of {', '.join(tasks)}"
         shown.append((label, x, y))
     return shown
-
-
-def value_text(value: Any) -> str:
-    """Returns a setting's value in one line."""
-    if value is None:
-        return "–"
-    return value if isinstance(value, str) else dumps(value)
 
 
 def answers_text(sample: Sample, metric: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Which settings tell the runs of one table apart."""
+"""Which settings tell the runs of one table apart, and how their values are written."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ _ONLY_IF_ASKED: Final = ("output.", "run.")
 """Where and how a run was written: of interest only where the words set it."""
 
 _Settings = Mapping[str, Any]
+
+
+def setting_text(value: Any) -> str:
+    """Returns a setting's value in one line; a dash where it has none."""
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else dumps(value)
 
 
 def varying_settings(results: Sequence[RunResult]) -> tuple[str, ...]:

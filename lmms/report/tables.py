@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from lmms.errors import ConfigError, nearest
 from lmms.report.digits import decimals_for, fixed
 from lmms.report.jsonable import dumps
-from lmms.report.settings import setting, varying_settings
+from lmms.report.settings import setting, setting_text, varying_settings
 from lmms.report.terminal import terminal_table
 from lmms.types import MetricResult, RunResult, TaskResult
 
@@ -141,7 +141,7 @@ def summary_table(results: Sequence[RunResult]) -> Table:
             for metric in task.metrics:
                 name = metric.name if metric.filter == "none" else f"{metric.name},{metric.filter}"
                 values = {key: setting(result, key) for key in settings}
-                head = (task.label, name, result.model, *map(_setting_text, values.values()))
+                head = (task.label, name, result.model, *map(setting_text, values.values()))
                 order = (
                     tasks.setdefault(task.label, len(tasks)),
                     metrics.setdefault((task.label, name), len(metrics)),
@@ -176,12 +176,6 @@ def metric_record(result: RunResult, task: TaskResult, metric: MetricResult) -> 
         "n_unparsed": metric.n_unparsed,
         "n_failed": metric.n_failed,
     }
-
-
-def _setting_text(value: Any) -> str:
-    if value is None:
-        return "–"
-    return value if isinstance(value, str) else dumps(value)
 
 
 def _confidence(results: Iterable[RunResult]) -> str:
