@@ -1,4 +1,4 @@
-"""Loaders on local files in the layout of the Hub's data set, which cannot be fetched here."""
+"""Loaders on local files in the layout of the Hub's data set; the data set itself is not needed."""
 
 from __future__ import annotations
 
