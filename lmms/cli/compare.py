@@ -154,7 +154,8 @@ def _print_lines(title: str, lines: Iterable[str]) -> None:
 def _gate_lines(comparison: Comparison) -> Iterator[str]:
     for gate in comparison.gates:
         state = "CLOSED" if gate.closed else "open  "
-        yield f"{state}  {gate.gate}  ({gate.task}, {gate.metric}: {gate.reason})"
+        about = gate.task if gate.metric is None else f"{gate.task}, {gate.metric}"
+        yield f"{state}  {gate.gate}  ({about}: {gate.reason})"
 
 
 def _print_settings(comparison: Comparison) -> None:

@@ -173,8 +173,9 @@ lmms compare A B: is B better than A on the same documents?
     MARGIN and the two-sided p is below ALPHA; what is left out is not asked. p
     is adjusted over the rows that gates ask about, not over all that are shown.
     Every gate closes too where a number that it needs is not available, and
-    where a larger share of the pairs than --max-lost (0.01) failed or has a
-    score on one side only: what is left would be no fair picture.
+    where a larger share of the pairs than --max-lost (0.01) failed, has a
+    score on one side only or is not in B (--common), and for tasks that B did
+    not run: what is left would be no fair picture.
 
 Exit codes: 0, 10 a gate closed, 2 the runs or words do not fit together
 """

@@ -22,6 +22,7 @@ from lmms.comparison.gates import (
     GateVerdict,
     check_gate,
     gate_targets,
+    matches,
     metric_key,
     parse_gate,
 )
@@ -143,7 +144,8 @@ def compare_runs(
     side_a, side_b = open_side(a, output_dir=output_dir), open_side(b, output_dir=output_dir)
     labels = _tasks(side_a, side_b, options.tasks)
     metrics = {label: _shared_metrics(side_a, side_b, label) for label in labels}
-    asked = _asked_metrics(metrics, options, gates)
+    absent = _absent(side_a, side_b, options)
+    asked = _asked_metrics(metrics, options, gates, absent)
     rows: list[MetricComparison] = []
     tasks: dict[str, TaskComparison] = {}
     for label in labels:
@@ -158,7 +160,7 @@ def compare_runs(
         rows=final,
         settings=tuple(setting_differences(side_a, side_b, labels)),
         notes=tuple(_notes(side_a, side_b, labels, options)),
-        gates=tuple(_verdicts(gates, metrics, final, options)),
+        gates=tuple(_verdicts(gates, metrics, absent, final, options)),
     )
 
 
@@ -242,7 +244,10 @@ def _shared_metrics(a: Side, b: Side, label: str) -> dict[str, tuple[MetricFacts
 
 
 def _asked_metrics(
-    metrics: Mapping[str, Mapping[str, object]], options: ComparisonOptions, gates: Sequence[Gate]
+    metrics: Mapping[str, Mapping[str, object]],
+    options: ComparisonOptions,
+    gates: Sequence[Gate],
+    absent: Mapping[str, str],
 ) -> dict[str, list[str]]:
     """Returns the metric keys to compare per task: those asked for, and those of the gates."""
     asked: dict[str, list[str]] = {}
@@ -259,7 +264,8 @@ def _asked_metrics(
             every = {key for known in metrics.values() for key in known}
             raise UnknownNameError("metric", name, every, origin="--metric")
     for gate in gates:
-        for label, key in gate_targets(gate, {t: list(known) for t, known in metrics.items()}):
+        known_keys = {task: list(known) for task, known in metrics.items()}
+        for label, key in gate_targets(gate, known_keys, absent):
             if key not in asked[label]:
                 asked[label].append(key)
     return asked
@@ -304,6 +310,7 @@ def _columns(side: Side, label: str, options: ComparisonOptions) -> Outcomes:
 def _verdicts(
     gates: Sequence[Gate],
     metrics: Mapping[str, Mapping[str, object]],
+    absent: Mapping[str, str],
     rows: Sequence[MetricComparison],
     options: ComparisonOptions,
 ) -> Iterator[GateVerdict]:
@@ -311,7 +318,7 @@ def _verdicts(
     else a table shows must not make a gate milder.
     """
     keys = {task: list(known) for task, known in metrics.items()}
-    targets = [(gate, target) for gate in gates for target in gate_targets(gate, keys)]
+    targets = [(gate, target) for gate in gates for target in gate_targets(gate, keys, absent)]
     wanted = {target for _, target in targets}
     asked = [row for row in rows if (row.task, row.metric) in wanted]
     by_name = {(r.task, r.metric): r for r in adjusted(asked, options.correction)}
@@ -323,6 +330,25 @@ def _verdicts(
     )
     for gate, target in targets:
         yield check_gate(gate, by_name[target], rule)
+    for gate in gates:
+        for task, reason in absent.items():
+            if matches(gate, task):
+                yield GateVerdict(gate.text, task, gate.metric, True, reason)
+
+
+def _absent(a: Side, b: Side, options: ComparisonOptions) -> dict[str, str]:
+    """Returns the baseline's tasks that cannot be compared, and why: gates on them close."""
+    found = {}
+    for label, task in a.tasks.items():
+        names = (label, task.shown)
+        wanted = [n for n in options.tasks for name in names if fnmatch.fnmatchcase(name, n)]
+        if options.tasks and not wanted:
+            continue
+        if label not in b.tasks:
+            found[label] = "B did not run this task"
+        elif _adaptive(a, b, label):
+            found[label] = "its documents were chosen by ability, so there is nothing to pair"
+    return found
 
 
 def _notes(a: Side, b: Side, labels: Sequence[str], options: ComparisonOptions) -> Iterator[str]:

@@ -115,6 +115,8 @@ class MetricComparison:
     """Pairs that the metric scores on one side only; left out."""
     failed: int = 0
     """Pairs left out because the sample of a side failed."""
+    missing: int = 0
+    """Documents that A has and B lacks, where only the common ones are compared."""
     reported_a: float | None = None
     """What the run reported over all of its samples."""
     reported_b: float | None = None
@@ -133,6 +135,12 @@ class MetricComparison:
     def lost_share(self) -> float:
         """`lost` as a share of the pairs, 0 to 1."""
         return self.lost / (self.n + self.lost) if self.lost else 0.0
+
+    @property
+    def unpaired_share(self) -> float:
+        """`lost` and `missing` as a share of A's documents, 0 to 1: what a gate cannot see."""
+        unseen = self.lost + self.missing
+        return unseen / (self.n + unseen) if unseen else 0.0
 
     @property
     def gain(self) -> float | None:
@@ -199,6 +207,7 @@ def compare_metric(
         unit=bool(a.size) and min(a.min(), b.min()) >= 0 and max(a.max(), b.max()) <= 1,
         unscored=int((known_a != known_b).sum()),
         failed=pairing.failed,
+        missing=len(pairing.only_a),
         reported_a=metric.reported,
         reported_b=reported_b,
     )
@@ -338,14 +347,19 @@ def _flips(gains: Any, both: Any) -> Flips:
     return Flips(better=ordered(1), worse=ordered(-1))
 
 
-def lost_text(row: MetricComparison) -> str:
-    """Returns how many pairs are lost, and to what."""
-    parts = [
-        f"{count} {what}"
-        for count, what in ((row.failed, "failed"), (row.unscored, "without a score on one side"))
-        if count
-    ]
-    return f"{row.lost} of {row.n + row.lost} pairs are lost ({', '.join(parts)})"
+def lost_text(row: MetricComparison, *, missing: bool = False) -> str:
+    """Returns how many pairs are lost, and to what.
+
+    Args:
+        row: The row.
+        missing: Whether documents that B lacks count as well.
+    """
+    counts = [(row.failed, "failed"), (row.unscored, "without a score on one side")]
+    if missing:
+        counts.append((row.missing, "not in B"))
+    lost = sum(count for count, _ in counts)
+    parts = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f"{lost} of {row.n + lost} pairs are lost ({parts})"
 
 
 def _unfair(row: MetricComparison, max_lost: float) -> list[str]:

@@ -17,8 +17,9 @@ that row alone (the intersection-union test, Berger 1982).
 
 Any other gate closes where the difference is at least the margin *and* p is below alpha; what is
 not given is not asked, but one of the two must be given. Every gate also closes where a number it
-asks for is not available, and where more pairs are lost than allowed (samples that failed, or have
-a score on one side only): a gate that cannot be checked does not let pass.
+asks for is not available, where more pairs are lost than allowed (samples that failed or have a
+score on one side only, documents that B lacks), and for a task of A that B did not run: a gate that
+cannot be checked does not let pass.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class GateVerdict:
 
     gate: str
     task: str
-    metric: str
+    metric: str | None
+    """None: the gate names none, and there is no row to take it from."""
     closed: bool
     reason: str
 
@@ -146,19 +148,29 @@ def _malformed(text: str, suggestions: Sequence[str] = ()) -> ConfigError:
     )
 
 
-def gate_targets(gate: Gate, metrics: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+def matches(gate: Gate, task: str) -> bool:
+    """Whether a gate asks about a task."""
+    return fnmatch.fnmatchcase(task, gate.task)
+
+
+def gate_targets(
+    gate: Gate, metrics: Mapping[str, Sequence[str]], absent: Iterable[str] = ()
+) -> list[tuple[str, str]]:
     """Returns the (task, metric) pairs that a gate is about.
 
     Args:
         gate: The gate.
         metrics: Per task that is compared, the keys of its metrics.
+        absent: Tasks of a run that cannot be compared.
 
     Raises:
         UnknownNameError: The task is not compared, or has no such metric.
     """
     origin = f"--fail-if {gate.text!r}"
-    tasks = [task for task in metrics if fnmatch.fnmatchcase(task, gate.task)]
+    tasks = [task for task in metrics if matches(gate, task)]
     if not tasks:
+        if any(matches(gate, task) for task in absent):
+            return []
         raise UnknownNameError("task of this comparison", gate.task, metrics, origin=origin)
     if gate.metric is None:
         return [(task, metrics[task][0]) for task in tasks if metrics[task]]
@@ -193,9 +205,9 @@ def check_gate(gate: Gate, row: MetricComparison, rule: GateRule | None = None) 
     """
     rule = rule or GateRule()
     closed, reason = _decided(gate, row, rule)
-    if row.lost_share > rule.max_lost:
+    if row.unpaired_share > rule.max_lost:
         allowed = f"--max-lost allows {100 * rule.max_lost:g} %"
-        closed, reason = True, f"{lost_text(row)}, and {allowed}; {reason}"
+        closed, reason = True, f"{lost_text(row, missing=True)}, and {allowed}; {reason}"
     return GateVerdict(gate.text, row.task, row.metric, closed, reason)
 
 

@@ -74,8 +74,11 @@ def test_gates_decide_the_exit_code(lmms, runs):
     closed = lmms("compare", *runs, "--fail-if", f"{TASK} {worse} 0.001")
     assert closed.code == 10
     assert f"CLOSED  {TASK} {worse} 0.001" in closed.out
-    both = ("--fail-if", f"* {better} 1pp", "--fail-if", f"{TASK} {worse} 99pp p<0.05")
+    both = ("--fail-if", f"long* {better} 1pp", "--fail-if", f"{TASK} {worse} 99pp p<0.05")
     assert lmms("compare", *runs, *both).code == 0
+    lost = lmms("compare", *runs, "--fail-if", f"* {better} 1pp")
+    assert lost.code == 10
+    assert "(gsm8k: B did not run this task)" in lost.out
     document = lmms("compare", *runs, "--json", "--fail-if", f"* {worse} 0.001").json
     assert document["closed"] is True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lmms.comparison import ComparisonOptions, compare_runs
@@ -9,6 +11,7 @@ from lmms.comparison.effects import MetricComparison
 from lmms.comparison.gates import GateRule, check_gate, gate_targets, parse_gate
 from lmms.comparison.wording import comparison_table
 from lmms.errors import ConfigError, UnknownNameError
+from lmms.report.samples import write_samples
 
 from .conftest import failed, sample
 
@@ -280,3 +283,45 @@ def test_few_flips_are_no_proof(sides, losses, closed):
     b = [float(i >= losses) for i in range(500)]
     compared = compare_runs(*sides(a, b), ComparisonOptions(gates=("quiz maybe-worse 1pp",)))
     assert compared.closed is closed
+
+
+@pytest.mark.parametrize(("max_lost", "closed"), [(0.01, True), (0.9, False)])
+def test_documents_that_the_candidate_lacks_close_gates(sides, max_lost, closed):
+    """`--common` shows what is there; a gate on what is left of a run that broke off is none."""
+    values = [float(i % 2) for i in range(60)]
+    options = ComparisonOptions(gates=("quiz worse 1pp",), common=True, max_lost=max_lost)
+    compared = compare_runs(*sides(values, values[:10]), options)
+    (row,) = compared.rows
+    assert (row.n, row.missing, row.lost) == (10, 50, 0)
+    assert compared.closed is closed
+    assert ("50 of 60 pairs are lost (50 not in B)" in compared.gates[0].reason) is closed
+
+
+def test_documents_that_only_the_candidate_has_do_not(sides):
+    values = [float(i % 2) for i in range(60)]
+    options = ComparisonOptions(gates=("quiz worse 1pp",), common=True)
+    assert not compare_runs(*sides(values[:10], values), options).closed
+
+
+@pytest.mark.parametrize(
+    ("gate", "tasks", "closed"),
+    [
+        ("* worse 1pp", (), ["extra"]),
+        ("extra worse 1pp", (), ["extra"]),
+        ("ext* f1 worse 1pp", (), ["extra"]),
+        ("quiz worse 1pp", (), []),
+        ("* worse 1pp", ("quiz",), []),
+    ],
+)
+def test_a_task_that_the_candidate_did_not_run_closes_its_gates(sides, gate, tasks, closed):
+    a, b = (Path(path) for path in sides([1.0, 0.0], [1.0, 0.0]))
+    extra = [sample("x", 1.0, task="extra")]
+    write_samples(a.with_name("samples_extra.jsonl"), extra)
+    options = ComparisonOptions(gates=(gate,), tasks=tasks)
+    compared = compare_runs(a.parent, b.parent, options)
+    assert [g.task for g in compared.gates if g.closed] == closed
+    if closed:
+        assert compared.gates[-1].reason == "B did not run this task"
+    # What only the candidate has is nothing that it could have lost.
+    if gate.startswith("*"):
+        assert not compare_runs(b.parent, a.parent, options).closed
