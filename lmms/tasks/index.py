@@ -19,7 +19,7 @@ from typing import Any
 from lmms.config.locations import cache_folder
 from lmms.errors import ConfigError, UnknownNameError
 
-_FORMAT = "lmms-task-index/1"
+_FORMAT = "lmms-task-index/2"
 _HINT = "list tasks: lmms ls tasks"
 SHIPPED_TASKS = Path(__file__).resolve().parent.parent / "_data" / "tasks"
 
@@ -249,9 +249,15 @@ def _entry(name: str, body: Mapping[str, Any], path: Path) -> TaskEntry:
         metrics=_texts(named),
         output_type=str(body.get("output_type", "generate_until")),
         description=str(body.get("description", "")),
-        embedded=bool(isinstance(dataset, dict) and dataset.get("embedded")),
+        embedded=isinstance(dataset, dict) and _is_shipped(dataset, path.parent),
         version=str(body.get("version", "")),
     )
+
+
+def _is_shipped(dataset: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the documents come with the task: embedded ones, or a file beside its definition."""
+    rows = dataset.get("path")
+    return bool(dataset.get("embedded")) or (isinstance(rows, str) and (folder / rows).is_file())
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ def test_tasks(lmms):
         assert f"\n{name} " in result.out
     rows = {r["name"]: r for r in lmms("ls", "tasks", "--json").json}
     assert rows["gsm8k"]["embedded"] is True
+    assert rows["irt_items"]["embedded"] is True, "its rows lie beside its definition"
     assert rows["longvideobench_val_v"]["modalities"] == ["text", "video"]
 
 
