@@ -6,7 +6,9 @@ ability and the predicted score come to those of all items.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +22,12 @@ from lmms.adaptive.reference import FINE_NODES
 from lmms.adaptive.responses import MISSING, ResponseMatrix
 
 DEFAULT_MAX_ITEMS = 100
+_NAMINGS: Final[tuple[Callable[[str], str], ...]] = (
+    str,
+    lambda item: item.replace("/", "_", 1),
+    lambda item: item.partition("/")[2],
+)
+"""How a bank may name the item `task/id`; of equally good ones the first is taken."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +88,18 @@ class JoinedResponses:
 def join_responses(responses: ResponseMatrix, bank: ItemBank) -> JoinedResponses:
     """Brings responses into a bank's order, by id; items whose documents changed are left out.
 
+    Answers of runs are named `<task>/<document id>`; a bank may as well name them
+    `<task>_<document id>` or by the document's id alone. The way that fits most is taken.
+
     Raises:
         ResponsesError: No item is in the bank.
     """
     place = {item: row for row, item in enumerate(bank.ids)}
     values = np.full((len(responses.subjects), len(bank)), MISSING, dtype=np.int8)
     strangers, changed = [], []
+    named = max(_NAMINGS, key=lambda naming: sum(naming(i) in place for i in responses.items))
     for column, item in enumerate(responses.items):
-        row = place.get(item)
+        row = place.get(named(item))
         if row is None:
             strangers.append(item)
         elif _differs(responses, column, bank, row):

@@ -137,6 +137,19 @@ def test_a_replayed_run_is_the_live_run(lmms) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["t_{}", "{}"])
+def test_banks_may_name_items_otherwise(lmms, bank: ItemBank, answers, name: str) -> None:
+    written(answers)
+    words = ("adaptive", "replay", "responses.jsonl", "--max-items", "20", "--json", "--irt")
+    names = tuple(name.format(item.partition("/")[2]) for item in bank.ids)
+    write_bank("named.csv", ItemBank(names, bank.a, bank.b))
+    expected, found = (
+        json.loads(lmms(*words, f).out)["subjects"] for f in ("irt.csv", "named.csv")
+    )
+    for one, other in zip(expected, found, strict=True):
+        assert [s["ability"] for s in one["steps"]] == [s["ability"] for s in other["steps"]]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
