@@ -15,6 +15,7 @@ from lmms.cli.values import one_of, whole_number
 from lmms.errors import DataError
 
 if TYPE_CHECKING:
+    from lmms.adaptive.bank import ItemBank
     from lmms.adaptive.fitting.diagnostics import ItemFit, SuspiciousItem
     from lmms.adaptive.fitting.fit import FittedBank
     from lmms.adaptive.responses import ResponseMatrix
@@ -127,9 +128,27 @@ def _write_bank(fitted: FittedBank, arguments: Arguments) -> dict[str, object] |
     if not arguments.has("--keep-negative") and len(fitted.negative) == len(fitted.bank):
         raise DataError("every item has a negative discrimination: right and wrong look exchanged")
     bank = fitted.bank if arguments.has("--keep-negative") else fitted.usable()
+    if not arguments.has("--force"):
+        _check_replaced(Path(path), bank)
     with output_file(Path(path)):
         write_bank(path, bank)
     return {"path": path, "items": len(bank)}
+
+
+def _check_replaced(path: Path, bank: ItemBank) -> None:
+    """An earlier bank is replaced by a newer one of its items, not by one of another task."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    from lmms.adaptive.bank import listed_ids, read_bank
+
+    earlier = read_bank(path)
+    if not set(earlier.ids) & set(bank.ids):
+        raise DataError(
+            f"{str(path)!r} is a bank of other items: {listed_ids(earlier.ids[:2])}, …",
+            origin="--output",
+            allowed="a new file, or an earlier bank of these items",
+            hint="--force replaces it",
+        )
 
 
 def _print(fitted: FittedBank, suspicious: Sequence[SuspiciousItem], seconds: float) -> None:

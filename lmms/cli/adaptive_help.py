@@ -38,7 +38,7 @@ lmms adaptive fit FILE | RUNS: item parameters from answers
   --min-subjects N     leaves out items with fewer answers
   --keep-negative      keeps items that better subjects solve less often
   --force              writes a bank though the subjects differ by chance only
-                       or have no common items
+                       or have no common items, or over one of other items
   --compat fluid       the wider scale of Fluid Benchmarking's models
   --output-dir DIR     where names of runs are looked for, --json
   Abilities are N(0, 1); below 30 subjects parameters rest on their priors.

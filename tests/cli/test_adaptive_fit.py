@@ -190,6 +190,17 @@ def test_nothing_else_is_written_over(
     assert not (tmp_path / "irt.csv").exists()
 
 
+def test_a_bank_of_other_items_is_not_replaced(lmms, responses: Path) -> None:
+    words = ("adaptive", "fit", str(responses), "-o", "other.csv")
+    Path("other.csv").write_text("item_id,a,b\nelse/1,1.0,0.5\n", "utf-8")
+    result = lmms(*words)
+    assert result.code == 2
+    assert "'other.csv' is a bank of other items: else/1" in result.err
+    assert len(read_bank("other.csv")) == 1
+    assert lmms(*words, "--force").code == 0
+    assert len(read_bank("other.csv")) == 39
+
+
 def test_an_earlier_bank_and_page_are_replaced(lmms, responses: Path) -> None:
     words = ("adaptive", "fit", str(responses), "-o", "irt.csv", "--report", "fit.html")
     assert lmms(*words).code == 0
