@@ -153,8 +153,9 @@ def _headline(task: TaskResult, chooser: SampleChooser | None) -> Headline:
         return Headline(
             label=task.label,
             metric=_metric_name(metric) if metric else "",
-            value=value if stderr == "–" else f"{value} ± {stderr}",
-            interval=interval,
+            value=value,
+            # Beside the number, which fills the card's width alone.
+            interval=interval if stderr == "–" else f"± {stderr}, {interval}",
             n=metric.n if metric else task.n_effective,
             verdicts=(),
             bar="",

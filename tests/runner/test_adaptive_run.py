@@ -170,6 +170,8 @@ def test_what_is_written(bed: Bed, half_right: None) -> None:
     assert "item bank irt.csv (40 items)" in report
     page = (folder / "report.html").read_text()
     top = page[page.index('<div class="headlines">') : page.index('id="results"')]
+    assert "<b>" in top
+    assert "±" not in top[top.index("<b>") : top.index("</b>")]
     assert "± " in top
     assert "predicted exact_match_in_bank" in top
     assert "of the 40 documents in the bank, not of all 45" in top
