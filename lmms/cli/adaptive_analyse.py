@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> int:
         from lmms.adaptive.experiments.page import analysis_page
         from lmms.report.files import write_page
 
-        write_page(Path(page), analysis_page(analysis, source=str(path)))
+        write_page(Path(page), analysis_page(analysis, source=path.name))
     if arguments.has("--json"):
         from dataclasses import asdict
 
