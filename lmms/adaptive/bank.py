@@ -308,7 +308,11 @@ def read_bank(path: str | Path) -> ItemBank:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             header, rows = _table(csv.reader(stream), file)
     except FileNotFoundError:
-        raise BankError(f"there is no item bank {str(file)!r}") from None
+        raise BankError(
+            f"there is no item bank {str(file)!r}",
+            allowed="a CSV file with the columns item_id, a, b",
+            hint="lmms adaptive fit makes one from the answers of several models",
+        ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BankError(f"the item bank cannot be read: {error}", origin=str(file)) from error
     return _bank(header, rows, file)

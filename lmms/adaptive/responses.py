@@ -132,7 +132,11 @@ def read_responses(path: str | Path, *, threshold: float | None = None) -> Respo
     try:
         matrix = readers[file.suffix.lower()](file, threshold)
     except FileNotFoundError:
-        raise DataError(f"there are no responses at {str(file)!r}") from None
+        raise DataError(
+            f"there are no responses at {str(file)!r}",
+            allowed=_FORMATS,
+            hint="answers of lmms runs need no file: name the runs' folders",
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the responses cannot be read: {error}", origin=str(file)) from error
     except DataError as error:

@@ -136,7 +136,7 @@ def test_runs(lmms) -> None:
     ("words", "parts"),
     [
         ([], ["needs responses", "responses.jsonl -o irt.csv"]),
-        (["none.jsonl"], ["there are no responses at 'none.jsonl'"]),
+        (["none.jsonl"], ["there are no responses at 'none.jsonl'", "name the runs' folders"]),
         (["nowhere"], ["no run at 'nowhere'"]),
         (["{file}", "other"], ["is a file of responses, and there are 1 more words"]),
         (["{file}", "--task", "t"], ["--task belongs to runs"]),

@@ -162,7 +162,7 @@ def test_banks_may_name_items_otherwise(lmms, bank: ItemBank, answers, name: str
         (("--irt", "irt.csv", "--max-items", "2.5"), "'2.5' is no number"),
         (("--irt", "irt.csv", "--start-ability", "99"), "--start-ability 99 is no ability"),
         (("--irt", "irt.csv", "--start", "-5"), "--start -5 is no ability"),
-        (("--irt", "none.csv"), "none.csv"),
+        (("--irt", "none.csv"), "lmms adaptive fit makes one"),
         (("--irt", "other.csv"), "none of the 120 answered items is in the bank"),
     ],
 )
